@@ -1,0 +1,74 @@
+/* One record per processor, reached through GS while the hypervisor runs. */
+#ifndef HV_CPU_H
+#define HV_CPU_H
+
+#include "hv/exit.h"
+#include "hv/types.h"
+
+struct vp;
+struct space;
+
+#define EXIT_RING 16
+
+/* What a processor's context slot (ASID or VPID) last held; see mm/tlb.h. */
+struct tlb_slot {
+    uint64_t vp_id;      /* struct vp's unique id */
+    uint64_t space_id;
+    uint64_t generation;
+};
+enum { SLOT_FIRST, SLOT_CHILD, SLOT_COUNT }; /* ASID or VPID is the slot's number + 1 */
+
+struct cpu {
+    struct cpu *self;            /* gs:0 */
+    uint64_t stack_top;          /* the hypervisor's stack on this processor */
+    volatile uint32_t kicked;    /* somebody wants this processor out of its guest */
+    volatile uint32_t kick_nmis; /* kick NMIs sent and not yet seen */
+    uint32_t index;              /* 0 is the boot processor; VP n of the first partition is here */
+    uint32_t apic_id;
+    volatile bool online;        /* entered the main loop, or is about to */
+    volatile bool halted;        /* panic: stopped */
+
+    struct vp *current;          /* the VP that this processor runs */
+    struct vp *loaded;           /* whose control block and registers are in the processor */
+
+    /* mm/tlb.h */
+    struct space *volatile running; /* the space this processor may hold translations of: set while
+                                       inside the guest */
+    volatile uint64_t running_generation;
+    volatile uint32_t copying;      /* inside a guest copy */
+    struct tlb_slot slots[SLOT_COUNT];
+
+    struct exit exit; /* the last one */
+    struct exit_record {
+        uint64_t rip;
+        uint64_t detail; /* qualification or EXITINFO1 */
+        uint32_t reason;
+        uint32_t count; /* how often the same one came in a row */
+    } ring[EXIT_RING];
+    uint32_t ring_next;
+    uint64_t exit_counts[EXIT_KIND_COUNT];
+
+    /* Vendor pages of this processor: VMXON region or host save area. */
+    uint64_t vendor_page_spa;
+    uint64_t host_save_spa; /* SVM: VMSAVE area with the host's FS, GS, TR and syscall MSRs */
+
+    /* Tables of the hypervisor itself */
+    uint64_t gdt[8]; /* null, code64, data, (free), TSS (2 entries) */
+    uint8_t tss[104];
+    uint8_t *nmi_stack, *fault_stack; /* tops */
+};
+
+extern struct cpu *cpus[MAX_CPUS]; /* by index; cpu_count of them */
+extern uint32_t cpu_count;
+
+static inline struct cpu *this_cpu(void)
+{
+    struct cpu *cpu;
+    __asm__("mov %%gs:0, %0" : "=r"(cpu));
+    return cpu;
+}
+
+/* GDT selectors of the hypervisor. */
+enum { SELECTOR_CODE = 0x08, SELECTOR_DATA = 0x10, SELECTOR_TSS = 0x20 };
+
+#endif

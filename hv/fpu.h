@@ -1,0 +1,26 @@
+/* x87, SSE, AVX state and the other registers that neither VMCS nor VMCB switches. */
+#ifndef HV_FPU_H
+#define HV_FPU_H
+
+#include "hv/vp.h"
+
+/* XSAVE features (XCR0 bits) that the first partition may use / that fit a child's one-page area. */
+extern uint64_t xsave_features_first, xsave_features_child;
+extern uint64_t xsave_first_size; /* bytes of a VP of the first partition; boot */
+
+/* Reads CPUID and decides the above. Boot. */
+void fpu_init(void);
+/* Bytes of a standard-format XSAVE area for `features`, from CPUID leaf 0xD; 512 without XSAVE. */
+uint64_t xsave_size(uint64_t features);
+
+/* Makes vp->xsave (zeroed) the initial state: x87 and SSE as after FNINIT and MXCSR 0x1F80. */
+void fpu_reset(struct vp *vp);
+/* Processor -> vp: XSAVE area, XCR0, DR0..3, DR6; and back. */
+void fpu_save(struct vp *vp);
+void fpu_restore(struct vp *vp);
+
+/* XMM registers while the VP is not in the processor (after fpu_save). n < 16. */
+void fpu_get_xmm(const struct vp *vp, unsigned n, void *to16);
+void fpu_set_xmm(struct vp *vp, unsigned n, const void *from16);
+
+#endif

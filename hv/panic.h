@@ -1,0 +1,27 @@
+/* The end of the road: reason, exit, registers, control block, last exits, stop. */
+#ifndef HV_PANIC_H
+#define HV_PANIC_H
+
+#include "hv/types.h"
+
+/*
+ * Prints "vellum: panic: <text>", what this processor was running (registers,
+ * the whole VMCS or VMCB, its last exits), then "vellum: stopped", stops every
+ * other processor and halts. Needs no state; may be called with any lock held.
+ */
+_Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * "vellum: <text>" and "vellum: stopped" without a dump: for a machine or a
+ * boot configuration that Vellum cannot run on (missing processor feature, too
+ * little memory, a module that is no kernel). Only during boot.
+ */
+_Noreturn void boot_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#define must(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            panic("%s:%d: " #condition " does not hold", __FILE__, __LINE__);                      \
+    } while (0)
+
+#endif

@@ -1,0 +1,42 @@
+/* Running VPs: the main loop, dispatching, stopping. */
+#ifndef HV_RUN_H
+#define HV_RUN_H
+
+#include "hv/cpu.h"
+#include "hv/vp.h"
+#include "hypercalls/abi.h"
+
+/* Runs cpu->current for ever. */
+_Noreturn void run_loop(struct cpu *cpu);
+
+/*
+ * DispatchVp, after all checks: `child` becomes this processor's VP. Its output
+ * will be written to `output` (GPA of the parent), and the parent's hypercall
+ * finished, by end_dispatch. child->running was set by the caller under hv_lock.
+ */
+void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t output);
+
+/*
+ * Ends the dispatch of cpu->current: switches back to the dispatcher, publishes
+ * the child's state page, writes {state, event}, finishes the parent's call
+ * with success.
+ */
+void end_dispatch(struct cpu *cpu, uint32_t state, uint32_t event);
+
+/* Sets bits in vp->requests and kicks the processor that runs it, if any. Does not wait. */
+void vp_request(struct vp *vp, uint32_t requests);
+
+/*
+ * Asks for the VP to stop (REQUEST_STOP for a child's VP, REQUEST_SUSPEND for
+ * one of the first partition) and waits until it is in no processor
+ * (!vp->running, or vp->parked). Lock: hv_lock held; vp is not the caller's own.
+ */
+void vp_stop_and_wait(struct vp *vp);
+
+/* Whether the VP's registers can be looked at by another processor now. */
+static inline bool vp_stopped(const struct vp *vp)
+{
+    return vp->first ? vp->parked : !vp->running;
+}
+
+#endif

@@ -1,0 +1,174 @@
+/* A virtual processor and its neutral register state. */
+#ifndef HV_VP_H
+#define HV_VP_H
+
+#include "hv/backend.h"
+#include "hv/lock.h"
+#include "hv/types.h"
+#include "mm/overlay.h"
+
+/* The order in which instructions encode them (SDM 2.1.5), which is also the ABI's. */
+enum gpr {
+    RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, GPR_COUNT
+};
+enum segment_index {
+    SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT
+};
+
+/* The ABI's own layout. attributes: type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15. */
+struct segment {
+    uint64_t base;
+    uint32_t limit;
+    uint16_t selector;
+    uint16_t attributes;
+};
+_Static_assert(sizeof(struct segment) == 16, "HV_X64_SEGMENT_REGISTER");
+
+struct descriptor_table {
+    uint64_t base;
+    uint16_t limit;
+};
+
+enum event_type {
+    EVENT_INTERRUPT = 0,
+    EVENT_NMI = 2,
+    EVENT_EXCEPTION = 3,
+    EVENT_SOFT_INTERRUPT = 4,
+    EVENT_PRIVILEGED_SOFT = 5, /* INT1 */
+    EVENT_SOFT_EXCEPTION = 6,  /* INT3, INTO */
+};
+
+/* An event to be delivered at the next entry. The types are VT-x's and SVM's common numbers. */
+struct event {
+    bool valid;
+    uint8_t type;
+    uint8_t vector;
+    bool has_error;
+    uint8_t insn_length; /* software events */
+    uint32_t error;
+};
+
+struct vp_state {
+    /* hot: exact whenever the VP is outside backend->run */
+    uint64_t gpr[GPR_COUNT];
+    uint64_t rip, rflags;
+    struct event event;
+    /* cold: exact after vp_sync; changes need vp_touch */
+    bool interrupt_shadow; /* STI or MOV SS in the last instruction */
+    bool nmi_masked;       /* NMIs blocked until IRET */
+    uint64_t cr0, cr2, cr3, cr4, cr8, efer;
+    struct segment seg[SEG_COUNT];
+    struct descriptor_table gdtr, idtr;
+    uint64_t dr6, dr7;
+    uint64_t pat, debugctl;
+    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
+    uint64_t tsc_offset;
+    /* swapped by hv/fpu.c when a processor changes from one VP to another */
+    uint64_t dr[4];
+    uint64_t xcr0, xss;
+};
+
+/* Why a VP is not to be run; bits of vp->requests, set by any processor, then kicked. */
+enum vp_request {
+    REQUEST_SUSPEND = 1 << 0,    /* explicit suspend was set */
+    REQUEST_INIT = 1 << 1,       /* INIT arrived (first partition) */
+    REQUEST_SIPI = 1 << 2,       /* start-up IPI arrived; vector in sipi_vector */
+    REQUEST_NMI = 1 << 3,        /* deliver an NMI */
+    REQUEST_STOP = 1 << 4,       /* the VP is being deleted: end its dispatch */
+    REQUEST_INTERCEPTS = 1 << 5, /* intercept settings changed: update_intercepts */
+};
+
+enum state_page_type { STATE_PAGE_REGISTERS, STATE_PAGE_INTERCEPT, STATE_PAGE_COUNT };
+
+/* One state page: the frame and the one or two places it shows at. */
+struct state_page {
+    spn_t spn;             /* SPN_NONE: not mapped. Read under vp->page_lock */
+    struct pool *pool;     /* where spn came from */
+    struct overlay places[2]; /* [0] always, [1] when it shows in parent and child */
+    gpn_t location;        /* the MapLocation that was returned */
+};
+
+struct partition;
+
+struct vp {
+    uint64_t id; /* unique for ever */
+    struct partition *partition;
+    uint32_t index;
+    bool first; /* of the first partition: runs on cpu number `index` only */
+
+    struct vp_state state;
+    bool synced;     /* the cold part of state is exact */
+    bool touched;    /* the cold part was changed: load before the next entry */
+
+    /* backend */
+    spa_t control_spa;  /* VMCS or VMCB */
+    bool launched;      /* VMX: VMRESUME instead of VMLAUNCH */
+    bool loaded;        /* between switch_in and switch_out */
+    bool flush;         /* the next entry flushes this context slot's translations */
+    uint32_t slot;      /* SLOT_FIRST or SLOT_CHILD; ASID and VPID are slot + 1 */
+    bool want_interrupt_window, want_nmi_window;
+    bool intercept_all_msrs;
+    uint32_t exception_bitmap;
+    uint64_t vendor[8]; /* the backend's own */
+
+    /* x87, SSE, AVX ... while it is not in the processor (hv/fpu.h) */
+    void *xsave;
+    spn_t xsave_spn; /* 0 for the first partition, whose areas are set aside at boot */
+
+    /* running */
+    volatile uint32_t requests;        /* enum vp_request */
+    volatile bool running;             /* some processor has it in its dispatch stack */
+    struct cpu *volatile cpu;          /* which one, while running */
+    struct vp *dispatcher;             /* the parent's VP inside HvCallDispatchVp */
+    gpa_t dispatch_output;             /* where that call's output goes */
+    volatile bool explicit_suspend;    /* register 0 */
+    bool intercept_suspend;            /* register 1: stopped on an intercept */
+    bool parked;                       /* first partition: stopped in the hypervisor, page published */
+    bool blocked_on_hlt;
+
+    /* first partition: start-up */
+    bool wait_for_sipi;
+    volatile uint8_t sipi_vector;
+    uint64_t apic_base;                /* the guest's view of IA32_APIC_BASE */
+    uint32_t apic_icr_high;            /* the guest's view of the xAPIC ICR's upper half */
+
+    /* synthetic state */
+    uint64_t runtime_tsc;              /* TSC ticks spent running */
+    uint64_t entered_tsc;
+    uint64_t crash_parameters[5];
+    uint64_t pending_event[2];         /* registers 0x10004, 0x10005 */
+    uint64_t deliverability;           /* register 0x10006 */
+
+    struct spinlock page_lock;         /* over pages[].spn against a stop on another processor */
+    struct state_page pages[STATE_PAGE_COUNT];
+};
+_Static_assert(sizeof(struct vp) <= PAGE_SIZE, "a VP is one page of its partition's pool");
+
+/* Makes the cold part of vp->state exact. The VP is loaded on this processor, or not running. */
+static inline void vp_sync(struct vp *vp)
+{
+    if (!vp->synced && vp->loaded) {
+        backend->save(vp);
+        vp->synced = true;
+    }
+}
+
+/* As vp_sync, and says that the cold part is about to change. */
+static inline void vp_touch(struct vp *vp)
+{
+    vp_sync(vp);
+    vp->touched = true;
+}
+
+/* Steps over the instruction that exited: rip, interrupt shadow, RF. */
+void vp_advance(struct vp *vp, unsigned length);
+
+/* Queues an exception for the next entry. A second one while one waits follows SDM 6.15 (double
+   fault, triple fault is reported as EXIT_TRIPLE_FAULT on the next run). */
+void vp_inject_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t error);
+
+/* Registers as after power-on or INIT (SDM table 10-1); keeps nothing but the control block. */
+void vp_reset_state(struct vp *vp);
+
+#endif
