@@ -1,0 +1,46 @@
+# Vellum. `make` builds build/vellum.elf and build/vellum.iso; see README.md.
+
+CROSS := $(firstword $(foreach p,x86_64-elf- x86_64-linux-gnu-,$(if $(shell command -v $(p)gcc 2>/dev/null),$(p))))
+CC      := $(CROSS)gcc
+LD      := $(CROSS)ld
+OBJCOPY := $(CROSS)objcopy
+NASM    := nasm
+BUILD   := build
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
+CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
+          -fno-strict-aliasing -mno-red-zone -mgeneral-regs-only -mcmodel=small $(WARNINGS) -I.
+
+HV_DIRS := boot hv vmx svm mm hypercalls
+HV_C    := $(filter-out %_test.c %_fuzz.c hv/offsets.c,$(wildcard $(HV_DIRS:%=%/*.c)))
+HV_ASM  := $(wildcard $(HV_DIRS:%=%/*.asm))
+HV_OBJ  := $(HV_C:%.c=$(BUILD)/%.o) $(HV_ASM:%.asm=$(BUILD)/%.asm.o)
+
+all: $(BUILD)/vellum.elf
+
+# Offsets into C structures for nasm, generated from hv/offsets.c.
+$(BUILD)/offsets.inc: hv/offsets.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MT $@ -MF $(BUILD)/offsets.d -S -o $(BUILD)/offsets.s $<
+	sed -n 's/^.*@@\([A-Za-z0-9_]*\) \$$*\([0-9-]*\).*$$/%define \1 \2/p' $(BUILD)/offsets.s > $@
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+$(BUILD)/%.asm.o: %.asm $(BUILD)/offsets.inc
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 -g -I$(BUILD)/ -o $@ $<
+
+$(BUILD)/vellum64.elf: $(HV_OBJ) boot/link.ld
+	$(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none -T boot/link.ld -o $@ $(HV_OBJ)
+
+# The Multiboot image: 32-bit ELF, as `qemu -kernel` wants it.
+$(BUILD)/vellum.elf: $(BUILD)/vellum64.elf
+	$(OBJCOPY) -O elf32-i386 --strip-debug $< $@
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(HV_C:%.c=$(BUILD)/%.d) $(BUILD)/offsets.d
+.PHONY: all clean

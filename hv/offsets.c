@@ -1,0 +1,20 @@
+/* Not linked: compiled to assembly, from which the build makes build/offsets.inc for nasm. */
+#include "hv/cpu.h"
+#include "hv/vp.h"
+
+#define OFFSET(name, type, member)                                                                 \
+    __asm__ volatile("@@" #name " %0" : : "i"(offsetof(type, member)))
+
+void offsets(void);
+void offsets(void)
+{
+    OFFSET(CPU_SELF, struct cpu, self);
+    OFFSET(CPU_STACK_TOP, struct cpu, stack_top);
+    OFFSET(CPU_KICKED, struct cpu, kicked);
+    OFFSET(VP_GPR, struct vp, state.gpr);
+    OFFSET(VP_RIP, struct vp, state.rip);
+    OFFSET(VP_RFLAGS, struct vp, state.rflags);
+    OFFSET(VP_CONTROL_SPA, struct vp, control_spa);
+    OFFSET(VP_VENDOR, struct vp, vendor);
+    OFFSET(VP_LAUNCHED, struct vp, launched);
+}
