@@ -16,4 +16,8 @@ void apic_send(uint32_t apic_id, uint32_t low);
 /* This processor's APIC id. */
 uint32_t apic_id_here(void);
 
+/* Boot, for measuring: counts this processor's APIC timer down, masked, divided by 1. */
+void apic_timer_start(uint32_t count);
+uint32_t apic_timer_stop(void); /* what is left */
+
 #endif

@@ -13,6 +13,11 @@ void fpu_init(void);
 /* Bytes of a standard-format XSAVE area for `features`, from CPUID leaf 0xD; 512 without XSAVE. */
 uint64_t xsave_size(uint64_t features);
 
+/* The largest useful part of `features` whose area is at most `limit` bytes. */
+uint64_t xsave_fit(uint64_t features, uint64_t limit);
+/* Whether XSETBV would take this value on a processor with these features (SDM 13.3). */
+bool xcr0_valid(uint64_t value, uint64_t features);
+
 /* Makes vp->xsave (zeroed) the initial state: x87 and SSE as after FNINIT and MXCSR 0x1F80. */
 void fpu_reset(struct vp *vp);
 /* Processor -> vp: XSAVE area, XCR0, DR0..3, DR6; and back. */

@@ -18,6 +18,11 @@ _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2
  */
 _Noreturn void boot_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+struct cpu;
+
+/* From the NMI handler: when another processor panics, this one halts here for ever. */
+void panic_stop_if_asked(struct cpu *cpu);
+
 #define must(condition)                                                                            \
     do {                                                                                           \
         if (!(condition))                                                                          \

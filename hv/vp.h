@@ -125,13 +125,14 @@ struct vp {
     volatile bool explicit_suspend;    /* register 0 */
     bool intercept_suspend;            /* register 1: stopped on an intercept */
     bool parked;                       /* first partition: stopped in the hypervisor, page published */
-    bool blocked_on_hlt;
+    bool triple_fault;                 /* seen by the hypervisor while it queued an exception */
 
     /* first partition: start-up */
     bool wait_for_sipi;
     volatile uint8_t sipi_vector;
     uint64_t apic_base;                /* the guest's view of IA32_APIC_BASE */
     uint32_t apic_icr_high;            /* the guest's view of the xAPIC ICR's upper half */
+    uint32_t apic_ldr, apic_dfr;       /* what it wrote last: logical destinations */
 
     /* synthetic state */
     uint64_t runtime_tsc;              /* TSC ticks spent running */
@@ -165,7 +166,7 @@ static inline void vp_touch(struct vp *vp)
 void vp_advance(struct vp *vp, unsigned length);
 
 /* Queues an exception for the next entry. A second one while one waits follows SDM 6.15 (double
-   fault, triple fault is reported as EXIT_TRIPLE_FAULT on the next run). */
+   fault; a third sets vp->triple_fault, which the main loop acts on). */
 void vp_inject_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t error);
 
 /* Registers as after power-on or INIT (SDM table 10-1); keeps nothing but the control block. */
