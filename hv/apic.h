@@ -16,6 +16,16 @@ void apic_send(uint32_t apic_id, uint32_t low);
 /* This processor's APIC id. */
 uint32_t apic_id_here(void);
 
+/* Puts this processor's APIC into the state after INIT, as the guest on it expects. */
+void apic_reset_here(struct vp *vp);
+
+/* The first partition writes or reads an xAPIC register; offset: bytes, a multiple of 16. */
+void apic_guest_write(struct vp *vp, uint32_t offset, uint32_t value);
+uint32_t apic_guest_read(uint32_t offset);
+/* It writes the x2APIC's interrupt command register, or IA32_APIC_BASE. False: #GP. */
+bool apic_guest_command(uint64_t icr);
+bool apic_guest_set_base(struct vp *vp, uint64_t value);
+
 /* Boot, for measuring: counts this processor's APIC timer down, masked, divided by 1. */
 void apic_timer_start(uint32_t count);
 uint32_t apic_timer_stop(void); /* what is left */

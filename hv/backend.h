@@ -40,6 +40,7 @@ struct backend_features {
 struct backend {
     const char *name; /* "VT-x" or "AMD-V" */
     const struct slpt_format *format;
+    uint8_t hypercall_instruction[3]; /* VMCALL or VMMCALL */
 
     /* CPUID says that the processor is one of ours. */
     bool (*present)(void);
@@ -60,6 +61,7 @@ struct backend {
     void (*load)(struct vp *vp);
     /* Reads back only how the guest executes: cheaper than save. */
     struct vp_mode (*mode)(struct vp *vp);
+    uint64_t (*guest_cr4)(struct vp *vp); /* the guest's view of CR4, likewise */
     /* Exceptions (vp->exception_bitmap) and vp->intercept_all_msrs changed: put them into force. */
     void (*update_intercepts)(struct vp *vp);
 

@@ -12,7 +12,7 @@ struct space;
 
 /* What a processor's context slot (ASID or VPID) last held; see mm/tlb.h. */
 struct tlb_slot {
-    uint64_t vp_id;      /* struct vp's unique id */
+    uint64_t vp_id; /* struct vp's unique id */
     uint64_t space_id;
     uint64_t generation;
 };
@@ -25,17 +25,17 @@ struct cpu {
     volatile uint32_t kick_nmis; /* kick NMIs sent and not yet seen */
     uint32_t index;              /* 0 is the boot processor; VP n of the first partition is here */
     uint32_t apic_id;
-    volatile bool online;        /* entered the main loop, or is about to */
-    volatile bool halted;        /* panic: stopped */
+    volatile bool online; /* entered the main loop, or is about to */
+    volatile bool halted; /* panic: stopped */
 
-    struct vp *current;          /* the VP that this processor runs */
-    struct vp *loaded;           /* whose control block and registers are in the processor */
+    struct vp *current; /* the VP that this processor runs */
+    struct vp *loaded;  /* whose control block and registers are in the processor */
 
     /* mm/tlb.h */
     struct space *volatile running; /* the space this processor may hold translations of: set while
                                        inside the guest */
     volatile uint64_t running_generation;
-    volatile uint32_t copying;      /* inside a guest copy */
+    volatile uint32_t copying; /* inside a guest copy */
     struct tlb_slot slots[SLOT_COUNT];
 
     struct exit exit; /* the last one */

@@ -50,8 +50,8 @@ struct cpu *cpu_allocate(uint32_t index, uint32_t apic_id)
     uint64_t base = (uint64_t)cpu->tss;
     cpu->gdt[SELECTOR_CODE / 8] = DESCRIPTOR_CODE64;
     cpu->gdt[SELECTOR_DATA / 8] = DESCRIPTOR_DATA;
-    cpu->gdt[SELECTOR_TSS / 8] = DESCRIPTOR_TSS | (sizeof(tss) - 1) | (base & 0xFFFFFF) << 16 |
-                                 (base >> 24 & 0xFF) << 56;
+    cpu->gdt[SELECTOR_TSS / 8] =
+        DESCRIPTOR_TSS | (sizeof(tss) - 1) | (base & 0xFFFFFF) << 16 | (base >> 24 & 0xFF) << 56;
     cpu->gdt[SELECTOR_TSS / 8 + 1] = base >> 32;
 
     cpus[index] = cpu;

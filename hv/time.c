@@ -9,7 +9,7 @@ uint64_t tsc_frequency, tsc_per_50us, apic_frequency, reference_scale;
 #define PIT_FREQUENCY 1193182UL
 #define PIT_CHANNEL2  0x42
 #define PIT_COMMAND   0x43
-#define PORT_B        0x61 /* speaker gate; bit 5 is the output of channel 2 */
+#define PORT_B        0x61    /* speaker gate; bit 5 is the output of channel 2 */
 #define SAMPLE_TICKS  11932UL /* 10 ms */
 
 /*
@@ -71,7 +71,7 @@ void delay_microseconds(uint64_t microseconds)
         cpu_relax();
 }
 
-uint64_t reference_time(uint64_t start_tsc)
+uint64_t tsc_to_100ns(uint64_t tsc)
 {
-    return (uint64_t)(((unsigned __int128)(rdtsc() - start_tsc) * reference_scale) >> 64);
+    return (uint64_t)(((unsigned __int128)tsc * reference_scale) >> 64);
 }

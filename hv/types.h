@@ -15,7 +15,7 @@ typedef uint64_t spn_t; /* system physical page number, spa >> 12 */
 #define PAGE_SIZE  4096UL
 #define PAGE_MASK  (PAGE_SIZE - 1)
 
-#define PAGES_2M 512UL          /* 4 KiB pages in a 2 MiB page */
+#define PAGES_2M 512UL           /* 4 KiB pages in a 2 MiB page */
 #define PAGES_1G (512UL * 512UL) /* 4 KiB pages in a 1 GiB page */
 
 #define KIB(n) ((uint64_t)(n) << 10)

@@ -35,6 +35,11 @@ void vp_reset_state(struct vp *vp)
     vp->touched = true;
 }
 
+bool address_is_canonical(uint64_t address)
+{
+    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
 void vp_advance(struct vp *vp, unsigned length)
 {
     vp->state.rip += length;
@@ -55,18 +60,16 @@ void vp_inject_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t
 {
     struct event *event = &vp->state.event;
     if (event->valid && event->type == EVENT_EXCEPTION) {
-        bool to_double = (is_contributory(event->vector) && is_contributory(vector)) ||
-                         (event->vector == VECTOR_PF &&
-                          (is_contributory(vector) || vector == VECTOR_PF));
+        bool to_double =
+            (is_contributory(event->vector) && is_contributory(vector)) ||
+            (event->vector == VECTOR_PF && (is_contributory(vector) || vector == VECTOR_PF));
         if (event->vector == VECTOR_DF) {
             vp->triple_fault = true;
             return;
         }
         if (to_double) {
-            *event = (struct event){.valid = true,
-                                    .type = EVENT_EXCEPTION,
-                                    .vector = VECTOR_DF,
-                                    .has_error = true};
+            *event = (struct event){
+                .valid = true, .type = EVENT_EXCEPTION, .vector = VECTOR_DF, .has_error = true};
             return;
         }
     }

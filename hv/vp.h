@@ -9,11 +9,25 @@
 
 /* The order in which instructions encode them (SDM 2.1.5), which is also the ABI's. */
 enum gpr {
-    RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, GPR_COUNT
+    RAX,
+    RCX,
+    RDX,
+    RBX,
+    RSP,
+    RBP,
+    RSI,
+    RDI,
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
+    GPR_COUNT
 };
-enum segment_index {
-    SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT
-};
+enum segment_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
 
 /* The ABI's own layout. attributes: type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15. */
 struct segment {
@@ -83,10 +97,10 @@ enum state_page_type { STATE_PAGE_REGISTERS, STATE_PAGE_INTERCEPT, STATE_PAGE_CO
 
 /* One state page: the frame and the one or two places it shows at. */
 struct state_page {
-    spn_t spn;             /* SPN_NONE: not mapped. Read under vp->page_lock */
-    struct pool *pool;     /* where spn came from */
+    spn_t spn;                /* SPN_NONE: not mapped. Read under vp->page_lock */
+    struct pool *pool;        /* where spn came from */
     struct overlay places[2]; /* [0] always, [1] when it shows in parent and child */
-    gpn_t location;        /* the MapLocation that was returned */
+    gpn_t location;           /* the MapLocation that was returned */
 };
 
 struct partition;
@@ -98,15 +112,15 @@ struct vp {
     bool first; /* of the first partition: runs on cpu number `index` only */
 
     struct vp_state state;
-    bool synced;     /* the cold part of state is exact */
-    bool touched;    /* the cold part was changed: load before the next entry */
+    bool synced;  /* the cold part of state is exact */
+    bool touched; /* the cold part was changed: load before the next entry */
 
     /* backend */
-    spa_t control_spa;  /* VMCS or VMCB */
-    bool launched;      /* VMX: VMRESUME instead of VMLAUNCH */
-    bool loaded;        /* between switch_in and switch_out */
-    bool flush;         /* the next entry flushes this context slot's translations */
-    uint32_t slot;      /* SLOT_FIRST or SLOT_CHILD; ASID and VPID are slot + 1 */
+    spa_t control_spa; /* VMCS or VMCB */
+    bool launched;     /* VMX: VMRESUME instead of VMLAUNCH */
+    bool loaded;       /* between switch_in and switch_out */
+    bool flush;        /* the next entry flushes this context slot's translations */
+    uint32_t slot;     /* SLOT_FIRST or SLOT_CHILD; ASID and VPID are slot + 1 */
     bool want_interrupt_window, want_nmi_window;
     bool intercept_all_msrs;
     uint32_t exception_bitmap;
@@ -117,31 +131,31 @@ struct vp {
     spn_t xsave_spn; /* 0 for the first partition, whose areas are set aside at boot */
 
     /* running */
-    volatile uint32_t requests;        /* enum vp_request */
-    volatile bool running;             /* some processor has it in its dispatch stack */
-    struct cpu *volatile cpu;          /* which one, while running */
-    struct vp *dispatcher;             /* the parent's VP inside HvCallDispatchVp */
-    gpa_t dispatch_output;             /* where that call's output goes */
-    volatile bool explicit_suspend;    /* register 0 */
-    bool intercept_suspend;            /* register 1: stopped on an intercept */
-    bool parked;                       /* first partition: stopped in the hypervisor, page published */
-    bool triple_fault;                 /* seen by the hypervisor while it queued an exception */
+    volatile uint32_t requests;     /* enum vp_request */
+    volatile bool running;          /* some processor has it in its dispatch stack */
+    struct cpu *volatile cpu;       /* which one, while running */
+    struct vp *dispatcher;          /* the parent's VP inside HvCallDispatchVp */
+    gpa_t dispatch_output;          /* where that call's output goes */
+    volatile bool explicit_suspend; /* register 0 */
+    bool intercept_suspend;         /* register 1: stopped on an intercept */
+    bool parked;                    /* first partition: stopped in the hypervisor, page published */
+    bool triple_fault;              /* seen by the hypervisor while it queued an exception */
 
     /* first partition: start-up */
     bool wait_for_sipi;
     volatile uint8_t sipi_vector;
-    uint64_t apic_base;                /* the guest's view of IA32_APIC_BASE */
-    uint32_t apic_icr_high;            /* the guest's view of the xAPIC ICR's upper half */
-    uint32_t apic_ldr, apic_dfr;       /* what it wrote last: logical destinations */
+    uint64_t apic_base;          /* the guest's view of IA32_APIC_BASE */
+    uint32_t apic_icr_high;      /* the guest's view of the xAPIC ICR's upper half */
+    uint32_t apic_ldr, apic_dfr; /* what it wrote last: logical destinations */
 
     /* synthetic state */
-    uint64_t runtime_tsc;              /* TSC ticks spent running */
+    uint64_t runtime_tsc; /* TSC ticks spent running */
     uint64_t entered_tsc;
     uint64_t crash_parameters[5];
-    uint64_t pending_event[2];         /* registers 0x10004, 0x10005 */
-    uint64_t deliverability;           /* register 0x10006 */
+    uint64_t pending_event[2]; /* registers 0x10004, 0x10005 */
+    uint64_t deliverability;   /* register 0x10006 */
 
-    struct spinlock page_lock;         /* over pages[].spn against a stop on another processor */
+    struct spinlock page_lock; /* over pages[].spn against a stop on another processor */
     struct state_page pages[STATE_PAGE_COUNT];
 };
 _Static_assert(sizeof(struct vp) <= PAGE_SIZE, "a VP is one page of its partition's pool");
@@ -168,6 +182,9 @@ void vp_advance(struct vp *vp, unsigned length);
 /* Queues an exception for the next entry. A second one while one waits follows SDM 6.15 (double
    fault; a third sets vp->triple_fault, which the main loop acts on). */
 void vp_inject_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t error);
+
+/* Whether bits 63:47 are all the same (48-bit linear addresses). */
+bool address_is_canonical(uint64_t address);
 
 /* Registers as after power-on or INIT (SDM table 10-1); keeps nothing but the control block. */
 void vp_reset_state(struct vp *vp);

@@ -1,0 +1,14 @@
+/* What CPUID says to a guest. */
+#ifndef HV_CPUID_H
+#define HV_CPUID_H
+
+#include "hv/arch.h"
+#include "hv/vp.h"
+
+/* The answer to CPUID leaf/subleaf for this VP. The VP is loaded on this processor. */
+struct cpuid_regs cpuid_for(struct vp *vp, uint32_t leaf, uint32_t subleaf);
+
+/* Bits of the guest physical address width (CPUID 0x80000008), at most 48. */
+uint8_t physical_address_bits(void);
+
+#endif

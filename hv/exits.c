@@ -1,0 +1,277 @@
+/* What happens after an exit. */
+#include "hv/exits.h"
+
+#include "hv/apic.h"
+#include "hv/arch.h"
+#include "hv/console.h"
+#include "hv/cpuid.h"
+#include "hv/decode.h"
+#include "hv/first.h"
+#include "hv/fpu.h"
+#include "hv/intercepts.h"
+#include "hv/machine.h"
+#include "hv/msr.h"
+#include "hv/panic.h"
+#include "hv/partition.h"
+#include "hv/run.h"
+#include "hypercalls/hypercalls.h"
+#include "hypercalls/translate.h"
+
+#define APIC_PAGE_OFFSET(gpa) ((uint32_t)(gpa) & (uint32_t)PAGE_MASK)
+
+uint64_t vp_partition_id(const struct vp *vp)
+{
+    return vp->partition->id;
+}
+
+static void inject_gp(struct vp *vp)
+{
+    vp_inject_exception(vp, VECTOR_GP, true, 0);
+}
+
+static void on_cpuid(struct cpu *cpu, struct vp *vp)
+{
+    uint64_t *gpr = vp->state.gpr;
+    uint32_t leaf = (uint32_t)gpr[RAX];
+    struct cpuid_regs r = cpuid_for(vp, leaf, (uint32_t)gpr[RCX]);
+    if (vp->partition->intercept_count != 0 &&
+        intercept_installed(vp->partition, HV_INTERCEPT_CPUID, leaf, 4)) {
+        intercept_cpuid(cpu, vp, &r);
+        return;
+    }
+    gpr[RAX] = r.eax;
+    gpr[RBX] = r.ebx;
+    gpr[RCX] = r.ecx;
+    gpr[RDX] = r.edx;
+    vp_advance(vp, cpu->exit.insn_length);
+}
+
+static void on_msr(struct cpu *cpu, struct vp *vp, bool write)
+{
+    uint64_t *gpr = vp->state.gpr;
+    uint32_t msr = (uint32_t)gpr[RCX];
+    if (vp->partition->intercepts_msrs &&
+        intercept_installed(vp->partition, HV_INTERCEPT_MSR, msr, write ? 2 : 1)) {
+        intercept_msr(cpu, vp, write);
+        return;
+    }
+    uint64_t value = gpr[RDX] << 32 | (uint32_t)gpr[RAX];
+    bool ok = write ? msr_write(vp, msr, value) : msr_read(vp, msr, &value);
+    if (!ok) {
+        inject_gp(vp);
+        return;
+    }
+    if (!write) {
+        gpr[RAX] = (uint32_t)value;
+        gpr[RDX] = value >> 32;
+    }
+    vp_advance(vp, cpu->exit.insn_length);
+}
+
+static uint32_t apply(uint8_t operation, uint32_t old, uint32_t operand)
+{
+    switch (operation) {
+    case DECODED_OR:
+        return old | operand;
+    case DECODED_AND:
+        return old & operand;
+    case DECODED_XOR:
+        return old ^ operand;
+    case DECODED_ADD:
+        return old + operand;
+    case DECODED_SUB:
+        return old - operand;
+    default:
+        return operand;
+    }
+}
+
+/* A write to the local APIC's page: carried out register by register. */
+static bool apic_access(struct vp *vp, gpa_t gpa)
+{
+    vp_sync(vp);
+    struct vp_mode mode = backend->mode(vp);
+    const struct segment *cs = &vp->state.seg[SEG_CS];
+    uint64_t linear = mode.code64 ? vp->state.rip : (uint32_t)(cs->base + vp->state.rip);
+    enum decode_mode width = mode.code64                ? DECODE_64
+                             : cs->attributes & BIT(14) ? DECODE_32
+                                                        : DECODE_16;
+    uint8_t bytes[15];
+    unsigned count = translate_fetch(vp, linear, bytes, sizeof(bytes));
+    struct decoded d;
+    if ((gpa & 0xF) != 0 || !decode_memory_access(bytes, count, width, &d)) {
+        say_warn("VP %u: an access to the local APIC at offset 0x%x by an instruction at %lx that "
+                 "is not understood (%02x %02x %02x %02x): #GP",
+                 vp->index, APIC_PAGE_OFFSET(gpa), linear, bytes[0], bytes[1], bytes[2], bytes[3]);
+        return false;
+    }
+    uint64_t *reg = &vp->state.gpr[d.reg];
+    uint32_t offset = APIC_PAGE_OFFSET(gpa);
+    uint32_t operand = d.immediate ? d.value : (uint32_t)*reg;
+    uint32_t old = d.operation == DECODED_STORE ? 0 : apic_guest_read(offset);
+    if (d.operation == DECODED_LOAD || d.operation == DECODED_EXCHANGE)
+        *reg = old;
+    if (d.operation != DECODED_LOAD)
+        apic_guest_write(vp, offset, apply(d.operation, old, operand));
+    vp_advance(vp, d.length);
+    return true;
+}
+
+static void on_memory(struct cpu *cpu, struct vp *vp)
+{
+    const struct exit *e = &cpu->exit;
+    gpn_t gpn = e->gpa >> PAGE_SHIFT;
+    if (vp->first) {
+        if (gpn == APIC_PAGE_GPN && apic_access(vp, e->gpa))
+            return;
+        if (gpn != APIC_PAGE_GPN && first_map_device(e->gpa))
+            return;
+        if (gpn != APIC_PAGE_GPN) {
+            vp_sync(vp);
+            static const char *const words[] = {"read", "write to", "execution of"};
+            say_warn("VP %u: %s GPA %lx at rip %lx: not the partition's own: #GP", vp->index,
+                     words[e->access], e->gpa, vp->state.rip);
+        }
+        inject_gp(vp);
+        return;
+    }
+    if (e->access == ACCESS_WRITE && vp->partition->hypercall_page.space &&
+        vp->partition->hypercall_page.gpn == gpn) {
+        inject_gp(vp);
+        return;
+    }
+    intercept_memory(cpu, vp);
+}
+
+static void on_xsetbv(struct cpu *cpu, struct vp *vp)
+{
+    uint64_t value = vp->state.gpr[RDX] << 32 | (uint32_t)vp->state.gpr[RAX];
+    uint64_t features = vp->first ? xsave_features_first : xsave_features_child;
+    struct vp_mode mode = backend->mode(vp);
+    if (!(backend->guest_cr4(vp) & CR4_OSXSAVE)) {
+        vp_inject_exception(vp, VECTOR_UD, false, 0);
+        return;
+    }
+    if (mode.cpl != 0 || (uint32_t)vp->state.gpr[RCX] != 0 || !xcr0_valid(value, features) ||
+        !xsetbv_safe(value)) {
+        inject_gp(vp);
+        return;
+    }
+    vp_advance(vp, cpu->exit.insn_length);
+}
+
+/* A real processor would shut down, and most boards then reset. */
+static void on_triple_fault(struct cpu *cpu, struct vp *vp)
+{
+    vp->triple_fault = false;
+    vp->state.event.valid = false;
+    if (!vp->first) {
+        intercept_plain(cpu, vp, HV_MESSAGE_UNRECOVERABLE_EXCEPTION);
+        return;
+    }
+    vp_sync(vp);
+    say_error("the first partition's VP %u shut down (triple fault); resetting the machine",
+              vp->index);
+    vp_print(vp);
+    machine_reset();
+}
+
+static void on_entry_failed(struct cpu *cpu, struct vp *vp)
+{
+    if (vp->first)
+        panic("the processor refused to enter VP %u of the first partition: %s", vp->index,
+              backend->exit_name(cpu->exit.reason));
+    say_warn("the processor refused to enter VP %u of partition %lu: %s", vp->index,
+             vp->partition->id, backend->exit_name(cpu->exit.reason));
+    if (log_level >= LOG_DEBUG)
+        backend->dump(vp);
+    vp->state.event.valid = false;
+    vp->touched = true; /* write everything again before the next try */
+    intercept_invalid_registers(cpu, vp);
+}
+
+static void remember(struct cpu *cpu, const struct vp *vp)
+{
+    const struct exit *e = &cpu->exit;
+    struct exit_record *last = &cpu->ring[(cpu->ring_next - 1) % EXIT_RING];
+    cpu->exit_counts[e->kind]++;
+    if (last->rip == vp->state.rip && last->reason == e->reason && last->count != 0) {
+        last->count++;
+        return;
+    }
+    cpu->ring[cpu->ring_next % EXIT_RING] =
+        (struct exit_record){vp->state.rip, e->detail, e->reason, 1};
+    cpu->ring_next++;
+}
+
+void handle_exit(struct cpu *cpu, struct vp *vp)
+{
+    const struct exit *e = &cpu->exit;
+    if (e->kind == EXIT_NOTHING)
+        return;
+    remember(cpu, vp);
+    switch (e->kind) {
+    case EXIT_HYPERCALL:
+        hypercall(cpu, vp, e->insn_length);
+        break;
+    case EXIT_CPUID:
+        on_cpuid(cpu, vp);
+        break;
+    case EXIT_RDMSR:
+        on_msr(cpu, vp, false);
+        break;
+    case EXIT_WRMSR:
+        on_msr(cpu, vp, true);
+        break;
+    case EXIT_MEMORY:
+        on_memory(cpu, vp);
+        break;
+    case EXIT_INTERRUPT:
+        must(!vp->first);
+        end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
+        break;
+    case EXIT_NMI: /* the host's handler has seen it */
+    case EXIT_INTERRUPT_WINDOW:
+        break;
+    case EXIT_NMI_WINDOW:
+        vp->want_nmi_window = false;
+        break;
+    case EXIT_IO:
+        must(!vp->first);
+        intercept_io(cpu, vp);
+        break;
+    case EXIT_HLT:
+        must(!vp->first);
+        intercept_plain(cpu, vp, HV_MESSAGE_HALT);
+        break;
+    case EXIT_EXCEPTION:
+        must(!vp->first);
+        intercept_exception(cpu, vp);
+        break;
+    case EXIT_TRIPLE_FAULT:
+        on_triple_fault(cpu, vp);
+        break;
+    case EXIT_XSETBV:
+        on_xsetbv(cpu, vp);
+        break;
+    case EXIT_UNDEFINED:
+        vp_inject_exception(vp, VECTOR_UD, false, 0);
+        break;
+    case EXIT_GP:
+        inject_gp(vp);
+        break;
+    case EXIT_WBINVD:
+        if (vp->first)
+            __asm__ volatile("wbinvd" : : : "memory");
+        vp_advance(vp, e->insn_length);
+        break;
+    case EXIT_ENTRY_FAILED:
+        on_entry_failed(cpu, vp);
+        break;
+    default:
+        panic("unexpected exit: %s (0x%x, detail %lx)", backend->exit_name(e->reason), e->reason,
+              e->detail);
+    }
+    if (vp->triple_fault && cpu->current == vp)
+        on_triple_fault(cpu, vp);
+}

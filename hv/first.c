@@ -1,0 +1,175 @@
+/* The first partition: its memory is the machine's, 1:1, less the hypervisor's; its VP n is processor n. */
+#include "hv/first.h"
+
+#include "hv/apic.h"
+#include "hv/arch.h"
+#include "hv/console.h"
+#include "hv/cpuid.h"
+#include "hv/fpu.h"
+#include "hv/machine.h"
+#include "hv/panic.h"
+#include "hv/partition.h"
+#include "hypercalls/hypercalls.h"
+#include "mm/phys.h"
+#include "mm/tlb.h"
+
+#define APIC_BASE_DEFAULT 0xFEE00000UL
+#define APIC_BASE_BSP     BIT(8)
+#define APIC_BASE_ENABLE  BIT(11)
+
+#define OVERLAY_WINDOW_PAGES PAGES_1G
+
+static void record_frames(void)
+{
+    uint64_t count = boot_info.frame_count;
+    frame_table_init(boot_alloc(frame_table_size(count)), count);
+    for (uint32_t i = 0; i < boot_info.guest_memory.count; i++) {
+        const struct memory_range *range = &boot_info.guest_memory.ranges[i];
+        if (range->kind != MEMORY_AVAILABLE)
+            continue;
+        spn_t start = align_up(range->start, PAGE_SIZE) >> PAGE_SHIFT;
+        spn_t end = range->end >> PAGE_SHIFT;
+        if (end > start)
+            frame_set_range(start, end - start, FRAME_RAM, OWNER_FIRST);
+    }
+    frame_set_range(boot_info.hv_start >> PAGE_SHIFT,
+                    (boot_info.hv_end - boot_info.hv_start) >> PAGE_SHIFT, FRAME_HV,
+                    OWNER_HYPERVISOR);
+}
+
+static void map_or_refuse(struct space *space, spa_t start, spa_t end, uint8_t prot, uint8_t type)
+{
+    uint64_t count = (end - start) >> PAGE_SHIFT;
+    if (slpt_map(space, start >> PAGE_SHIFT, start >> PAGE_SHIFT, count, prot, type, 2) != count)
+        boot_refuse("too little memory: the pool (pool=%lu) does not hold the first partition's "
+                    "page tables",
+                    boot_info.options.pool_mib);
+}
+
+/* Maps [start, end) 1:1, each part with the memory type of the MTRRs. */
+static void map_by_type(struct space *space, spa_t start, spa_t end)
+{
+    while (start < end) {
+        spa_t part_end;
+        uint8_t type = mtrr_type(start, &part_end);
+        /* Neighbours of the same type go together: the more large pages. */
+        while (part_end < end) {
+            spa_t next_end;
+            if (mtrr_type(part_end, &next_end) != type)
+                break;
+            part_end = next_end;
+        }
+        part_end = min_u64(part_end, end);
+        map_or_refuse(space, start, part_end, MAP_ALL, type);
+        start = part_end;
+    }
+}
+
+static void map_machine(struct space *space)
+{
+    spa_t top = max_u64(GIB(4), boot_info.frame_count << PAGE_SHIFT);
+    spa_t apic = APIC_PAGE_GPN << PAGE_SHIFT;
+    map_by_type(space, 0, boot_info.hv_start);
+    map_by_type(space, boot_info.hv_end, apic);
+    /* The local APIC may be read; a write exits. */
+    map_or_refuse(space, apic, apic + PAGE_SIZE, MAP_READ, MEMORY_UC);
+    map_by_type(space, apic + PAGE_SIZE, top);
+}
+
+/* In 32-bit protected mode without paging, as Multiboot 1 wants it (its section 3.2). */
+static void set_entry(struct vp_state *s, const struct first_entry *entry)
+{
+    const struct segment data = {0, UINT32_MAX, entry->data_selector, 0xC093};
+    const struct segment code = {0, UINT32_MAX, entry->code_selector, 0xC09B};
+    for (unsigned i = SEG_ES; i <= SEG_GS; i++)
+        s->seg[i] = data;
+    s->seg[SEG_CS] = code;
+    s->cr0 = CR0_PE | CR0_ET;
+    s->rip = entry->eip;
+    s->gpr[RAX] = entry->eax;
+    s->gpr[RBX] = entry->ebx;
+    s->gpr[RSI] = entry->esi;
+    s->gpr[RSP] = entry->esp;
+    s->gpr[RDX] = 0;
+    if (entry->gdt_base != 0)
+        s->gdtr = (struct descriptor_table){entry->gdt_base, entry->gdt_limit};
+}
+
+static void create_vp(struct partition *partition, uint32_t index, const struct first_entry *entry)
+{
+    static uint64_t next_id = 1;
+    struct vp *vp = boot_alloc(PAGE_SIZE);
+    vp->id = next_id++;
+    vp->partition = partition;
+    vp->index = index;
+    vp->first = true;
+    vp->slot = SLOT_FIRST;
+    vp->control_spa = ptr_phys(boot_alloc(PAGE_SIZE));
+    vp->xsave = boot_alloc(align_up(xsave_first_size, PAGE_SIZE));
+    vp->apic_base = APIC_BASE_DEFAULT | APIC_BASE_ENABLE | (index == 0 ? APIC_BASE_BSP : 0);
+    vp->apic_dfr = UINT32_MAX;
+    fpu_reset(vp);
+    vp_reset_state(vp);
+    if (index == 0)
+        set_entry(&vp->state, entry);
+    else
+        vp->wait_for_sipi = true;
+    if (vp->wait_for_sipi)
+        vp->requests = REQUEST_SUSPEND; /* looks, and waits in the hypervisor */
+    backend->vp_init(vp);
+    partition->vps[index] = vp;
+    partition->vp_count++;
+}
+
+void first_create(const struct first_entry *entry)
+{
+    static const uint64_t privileges[] = {
+        [ROLE_ROOT] = PRIVILEGES_ROOT,
+        [ROLE_LAYERED] = PRIVILEGES_LAYERED,
+        [ROLE_GUEST] = PRIVILEGES_GUEST,
+    };
+    record_frames();
+    uint8_t bits = physical_address_bits();
+    overlay_window_base = 1UL << (bits - 1 - PAGE_SHIFT);
+    must(overlay_window_base >= boot_info.frame_count);
+    struct partition *partition = partition_create_first(
+        privileges[boot_info.options.role], boot_info.pool_start >> PAGE_SHIFT,
+        (boot_info.pool_end - boot_info.pool_start) >> PAGE_SHIFT, bits);
+    map_machine(&partition->space);
+    for (uint32_t i = 0; i < cpu_count; i++)
+        create_vp(partition, i, entry);
+}
+
+static bool is_device_space(gpn_t start, uint64_t count)
+{
+    bool in_window =
+        start + count > overlay_window_base && start < overlay_window_base + OVERLAY_WINDOW_PAGES;
+    return !in_window && start >= boot_info.frame_count && start >= GIB(4) >> PAGE_SHIFT;
+}
+
+static bool map_device_locked(struct space *space, gpn_t gpn)
+{
+    struct mapping m = slpt_lookup(space, gpn);
+    if (m.present)
+        return m.prot == MAP_ALL && !overlay_at(space, gpn); /* another processor was first */
+    if (m.stashed || gpn >> (space->gpa_bits - PAGE_SHIFT) || !is_device_space(gpn, 1))
+        return false;
+    for (int level = space->max_level; level >= 0; level--) {
+        uint64_t pages = 1UL << (9 * level);
+        gpn_t base = align_down(gpn, pages);
+        spa_t end;
+        uint8_t type = mtrr_type(base << PAGE_SHIFT, &end);
+        if (m.level < level || !is_device_space(base, pages) || end >> PAGE_SHIFT < base + pages)
+            continue;
+        return slpt_map(space, base, base, pages, MAP_ALL, type, (unsigned)level) == pages;
+    }
+    return false;
+}
+
+bool first_map_device(gpa_t gpa)
+{
+    lock(&hv_lock);
+    bool mapped = map_device_locked(&first_partition->space, gpa >> PAGE_SHIFT);
+    unlock(&hv_lock);
+    return mapped;
+}

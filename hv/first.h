@@ -1,0 +1,22 @@
+/* The first partition: it owns the machine. */
+#ifndef HV_FIRST_H
+#define HV_FIRST_H
+
+#include "boot/boot.h"
+#include "hv/vp.h"
+
+/*
+ * Sets up the frame records, the first partition with its memory mapped 1:1 by
+ * the largest pages, and its VPs: number 0 starts at `entry`, the others wait
+ * for a start-up IPI. Boot, after the backend was chosen.
+ */
+void first_create(const struct first_entry *entry);
+
+/*
+ * The first partition touched a GPA that nothing is mapped at. Device space
+ * above what was mapped at boot (64-bit BARs) is mapped now. False when the GPA
+ * is not the partition's own. Takes hv_lock.
+ */
+bool first_map_device(gpa_t gpa);
+
+#endif

@@ -1,0 +1,214 @@
+/* Stopping a child on an intercept, and telling its parent. */
+#include "hv/intercepts.h"
+
+#include "hv/partition.h"
+#include "hv/run.h"
+#include "hv/string.h"
+#include "hypercalls/hypercalls.h"
+#include "hypercalls/translate.h"
+
+#define INSTRUCTION_BYTES 15
+
+#define ACCESS_INFO_GVA_VALID      1
+#define ACCESS_INFO_GVA_GPA_VALID  2
+#define IO_INFO_STRING             (1 << 3)
+#define IO_INFO_REP                (1 << 4)
+#define EXCEPTION_INFO_ERROR_VALID 1
+
+static struct hv_segment message_segment(const struct segment *s)
+{
+    return (struct hv_segment){s->base, s->limit, s->selector, s->attributes};
+}
+
+static uint16_t execution_state(struct vp *vp)
+{
+    const struct vp_state *s = &vp->state;
+    struct vp_mode mode = backend->mode(vp);
+    unsigned state = mode.cpl;
+    if (s->cr0 & CR0_PE)
+        state |= HV_EXECUTION_CR0_PE;
+    if (s->cr0 & CR0_AM)
+        state |= HV_EXECUTION_CR0_AM;
+    if (mode.long_mode)
+        state |= HV_EXECUTION_EFER_LMA;
+    if (s->dr7 & 0xFF)
+        state |= HV_EXECUTION_DEBUG_ACTIVE;
+    if (s->event.valid)
+        state |= HV_EXECUTION_INTERRUPTION_PENDING;
+    if (s->interrupt_shadow)
+        state |= HV_EXECUTION_INTERRUPT_SHADOW;
+    return (uint16_t)state;
+}
+
+/* Syncs the VP and fills what every message begins with; the rest of the payload is zero. */
+static void begin_message(struct vp *vp, struct hv_message *m, uint32_t type, size_t payload_size,
+                          unsigned access, unsigned length)
+{
+    vp_sync(vp);
+    memset(m, 0, sizeof(m->header) + payload_size);
+    m->header.type = type;
+    m->header.payload_size = (uint8_t)payload_size;
+    m->header.sender = vp->partition->id;
+    m->payload.intercept = (struct hv_intercept_header){
+        .vp_index = vp->index,
+        .instruction_length = length & 0xF,
+        .cr8 = vp->state.cr8 & 0xF,
+        .access_type = (uint8_t)access,
+        .execution_state = execution_state(vp),
+        .cs = message_segment(&vp->state.seg[SEG_CS]),
+        .rip = vp->state.rip,
+        .rflags = vp->state.rflags,
+    };
+}
+
+static void stop(struct cpu *cpu, struct vp *vp, const struct hv_message *m)
+{
+    vp->intercept_suspend = true;
+    state_page_message(vp, m);
+    end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_INTERCEPT);
+}
+
+/* The instruction at rip: from the processor if it gave it, else read through the guest's paging. */
+static uint8_t instruction_bytes(struct vp *vp, const struct exit *exit, uint8_t *bytes)
+{
+    if (exit && exit->bytes_count != 0) {
+        memcpy(bytes, exit->bytes, exit->bytes_count);
+        return exit->bytes_count;
+    }
+    bool code64 = backend->mode(vp).code64;
+    uint64_t linear =
+        code64 ? vp->state.rip : (uint32_t)(vp->state.seg[SEG_CS].base + vp->state.rip);
+    return (uint8_t)translate_fetch(vp, linear, bytes, INSTRUCTION_BYTES);
+}
+
+void intercept_io(struct cpu *cpu, struct vp *vp)
+{
+    const struct exit *e = &cpu->exit;
+    struct hv_message m;
+    begin_message(vp, &m, HV_MESSAGE_IO_PORT, sizeof(m.payload.io), e->access, e->insn_length);
+    struct hv_io_message *io = &m.payload.io;
+    io->port = e->port;
+    io->info =
+        (uint8_t)(e->io_size | (e->io_string ? IO_INFO_STRING : 0) | (e->io_rep ? IO_INFO_REP : 0));
+    io->rax = vp->state.gpr[RAX];
+    io->instruction_byte_count = instruction_bytes(vp, e, io->instruction_bytes);
+    io->ds = message_segment(&vp->state.seg[SEG_DS]);
+    io->es = message_segment(&vp->state.seg[SEG_ES]);
+    io->rcx = vp->state.gpr[RCX];
+    io->rsi = vp->state.gpr[RSI];
+    io->rdi = vp->state.gpr[RDI];
+    stop(cpu, vp, &m);
+}
+
+static void memory_message(struct cpu *cpu, struct vp *vp, gpa_t gpa, unsigned access,
+                           const struct exit *exit)
+{
+    struct mapping mapping = slpt_lookup(&vp->partition->space, gpa >> PAGE_SHIFT);
+    bool mapped = mapping.present || mapping.stashed;
+    struct hv_message m;
+    begin_message(vp, &m, mapped ? HV_MESSAGE_GPA_INTERCEPT : HV_MESSAGE_UNMAPPED_GPA,
+                  sizeof(m.payload.memory), access, exit ? exit->insn_length : 3);
+    struct hv_memory_message *memory = &m.payload.memory;
+    memory->cache_type = MEMORY_WB;
+    memory->tpr = (uint8_t)(vp->state.cr8 << 4);
+    memory->gpa = gpa;
+    if (exit && exit->gva_valid) {
+        memory->gva = exit->gva;
+        memory->access_info = ACCESS_INFO_GVA_VALID;
+        if (exit->gva_translated)
+            memory->access_info |= ACCESS_INFO_GVA_GPA_VALID;
+    }
+    memory->instruction_byte_count = instruction_bytes(vp, exit, memory->instruction_bytes);
+    stop(cpu, vp, &m);
+}
+
+void intercept_memory(struct cpu *cpu, struct vp *vp)
+{
+    memory_message(cpu, vp, cpu->exit.gpa, cpu->exit.access, &cpu->exit);
+}
+
+void child_memory_intercept(struct cpu *cpu, struct vp *vp, gpa_t gpa, unsigned access)
+{
+    memory_message(cpu, vp, gpa, access, NULL);
+}
+
+void intercept_msr(struct cpu *cpu, struct vp *vp, bool write)
+{
+    struct hv_message m;
+    begin_message(vp, &m, HV_MESSAGE_MSR, sizeof(m.payload.msr), write ? ACCESS_WRITE : ACCESS_READ,
+                  cpu->exit.insn_length);
+    m.payload.msr.msr = (uint32_t)vp->state.gpr[RCX];
+    m.payload.msr.rdx = vp->state.gpr[RDX];
+    m.payload.msr.rax = vp->state.gpr[RAX];
+    stop(cpu, vp, &m);
+}
+
+void intercept_cpuid(struct cpu *cpu, struct vp *vp, const struct cpuid_regs *defaults)
+{
+    struct hv_message m;
+    begin_message(vp, &m, HV_MESSAGE_CPUID, sizeof(m.payload.cpuid), ACCESS_EXECUTE,
+                  cpu->exit.insn_length);
+    struct hv_cpuid_message *c = &m.payload.cpuid;
+    c->rax = vp->state.gpr[RAX];
+    c->rcx = vp->state.gpr[RCX];
+    c->rdx = vp->state.gpr[RDX];
+    c->rbx = vp->state.gpr[RBX];
+    c->default_rax = defaults->eax;
+    c->default_rcx = defaults->ecx;
+    c->default_rdx = defaults->edx;
+    c->default_rbx = defaults->ebx;
+    stop(cpu, vp, &m);
+}
+
+void intercept_exception(struct cpu *cpu, struct vp *vp)
+{
+    const struct exit *e = &cpu->exit;
+    struct hv_message m;
+    begin_message(vp, &m, HV_MESSAGE_EXCEPTION, sizeof(m.payload.exception), ACCESS_EXECUTE,
+                  e->insn_length);
+    struct hv_exception_message *x = &m.payload.exception;
+    x->vector = e->vector;
+    x->info = e->has_error ? EXCEPTION_INFO_ERROR_VALID : 0;
+    x->error_code = e->error;
+    x->parameter = e->parameter;
+    x->instruction_byte_count = instruction_bytes(vp, e, x->instruction_bytes);
+    x->ds = message_segment(&vp->state.seg[SEG_DS]);
+    x->ss = message_segment(&vp->state.seg[SEG_SS]);
+    memcpy(&x->rax, vp->state.gpr, sizeof(vp->state.gpr)); /* the same order */
+    stop(cpu, vp, &m);
+}
+
+void intercept_plain(struct cpu *cpu, struct vp *vp, uint32_t type)
+{
+    struct hv_message m;
+    begin_message(vp, &m, type, sizeof(m.payload.intercept), ACCESS_EXECUTE,
+                  type == HV_MESSAGE_HALT ? cpu->exit.insn_length : 0);
+    stop(cpu, vp, &m);
+}
+
+static void refused_message(const struct vp *vp, struct hv_message *m)
+{
+    memset(m, 0, sizeof(*m));
+    m->header.type = HV_MESSAGE_INVALID_VP_REGISTER_VALUE;
+    m->header.payload_size = sizeof(m->payload.invalid_register);
+    m->header.sender = vp->partition->id;
+    m->payload.invalid_register.vp_index = vp->index;
+}
+
+void intercept_invalid_registers(struct cpu *cpu, struct vp *vp)
+{
+    struct hv_message m;
+    refused_message(vp, &m);
+    stop(cpu, vp, &m);
+}
+
+bool intercept_installed(const struct partition *partition, uint32_t type, uint64_t parameter,
+                         uint32_t access)
+{
+    for (uint32_t i = 0; i < partition->intercept_count; i++) {
+        const struct installed_intercept *in = &partition->intercepts[i];
+        if (in->type == type && in->parameter == parameter)
+            return (in->mask & access) != 0;
+    }
+    return false;
+}

@@ -1,0 +1,246 @@
+/*
+ * Running VPs. Each processor runs one VP at a time, cpu->current. At the bottom
+ * is the processor's VP of the first partition; a VP inside HvCallDispatchVp has
+ * its child's VP above it, linked by vp->dispatcher, to any depth.
+ */
+#include "hv/run.h"
+
+#include "hv/apic.h"
+#include "hv/arch.h"
+#include "hv/exits.h"
+#include "hv/fpu.h"
+#include "hv/intercepts.h"
+#include "hv/partition.h"
+#include "hv/smp.h"
+#include "hypercalls/hypercalls.h"
+#include "mm/copy.h"
+#include "mm/tlb.h"
+
+void vp_request(struct vp *vp, uint32_t requests)
+{
+    __atomic_fetch_or(&vp->requests, requests, __ATOMIC_SEQ_CST);
+    struct cpu *cpu = vp->cpu;
+    if (cpu)
+        cpu_kick(cpu);
+}
+
+void vp_stop_and_wait(struct vp *vp)
+{
+    vp_request(vp, vp->first ? REQUEST_SUSPEND : REQUEST_STOP);
+    while (!vp_stopped(vp))
+        cpu_relax();
+    if (!vp->first)
+        __atomic_fetch_and(&vp->requests, ~(uint32_t)REQUEST_STOP, __ATOMIC_SEQ_CST);
+}
+
+static void switch_to(struct cpu *cpu, struct vp *vp)
+{
+    backend->switch_in(vp);
+    vp->loaded = true;
+    fpu_restore(vp);
+    cpu->loaded = vp;
+    cpu->current = vp;
+    vp->entered_tsc = rdtsc();
+}
+
+static void switch_from(struct vp *vp)
+{
+    vp->runtime_tsc += rdtsc() - vp->entered_tsc;
+    fpu_save(vp);
+    backend->switch_out(vp);
+    vp->loaded = false;
+    if (!vp->first)
+        vp->synced = true; /* switch_out left everything in vp->state */
+}
+
+void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t output)
+{
+    child->dispatcher = parent;
+    child->dispatch_output = output;
+    bool accepted = state_page_consume(child);
+    switch_from(parent);
+    switch_to(cpu, child);
+    if (!accepted)
+        intercept_invalid_registers(cpu, child);
+}
+
+/* SUCCESS into the caller's result register(s), and over its VMCALL or VMMCALL. */
+static void finish_call(struct vp *vp)
+{
+    if (backend->mode(vp).code64) {
+        vp->state.gpr[RAX] = HV_STATUS_SUCCESS;
+    } else {
+        vp->state.gpr[RAX] = HV_STATUS_SUCCESS;
+        vp->state.gpr[RDX] = 0;
+    }
+    vp_advance(vp, sizeof(backend->hypercall_instruction));
+}
+
+void end_dispatch(struct cpu *cpu, uint32_t state, uint32_t event)
+{
+    struct vp *child = cpu->current, *parent = child->dispatcher;
+    gpa_t output = child->dispatch_output;
+    switch_from(child);
+    state_page_publish(child);
+    child->dispatcher = NULL;
+    child->cpu = NULL;
+    __atomic_store_n(&child->running, false, __ATOMIC_RELEASE);
+
+    switch_to(cpu, parent);
+    struct hv_output_dispatch_vp out = {state, event};
+    /* It could be written when the call began; a parent that has since taken the page away has
+       only itself to blame, and is told nothing. */
+    guest_write(&parent->partition->space, output, &out, sizeof(out));
+    finish_call(parent);
+}
+
+static void start_up(struct vp *vp)
+{
+    vp_touch(vp);
+    uint8_t vector = vp->sipi_vector;
+    vp->state.rip = 0;
+    vp->state.seg[SEG_CS].selector = (uint16_t)(vector << 8);
+    vp->state.seg[SEG_CS].base = (uint64_t)vector << 12;
+    vp->wait_for_sipi = false;
+}
+
+static uint32_t take_requests(struct vp *vp, uint32_t which)
+{
+    return __atomic_fetch_and(&vp->requests, ~which, __ATOMIC_SEQ_CST) & which;
+}
+
+/* A VP of the first partition whose explicit-suspend register is set: stay here until it is clear. */
+static void park(struct cpu *cpu, struct vp *vp)
+{
+    vp_sync(vp);
+    fpu_save(vp);
+    state_page_publish(vp);
+    __atomic_store_n(&vp->parked, true, __ATOMIC_SEQ_CST);
+    for (;;) {
+        cpu->kicked = 0;
+        full_barrier();
+        if (!vp->explicit_suspend) {
+            /* Under the lock, so that nobody is looking at the registers of a parked VP. */
+            lock(&hv_lock);
+            bool run = !vp->explicit_suspend;
+            if (run)
+                vp->parked = false;
+            unlock(&hv_lock);
+            if (run && state_page_consume(vp))
+                break;
+            if (run) { /* refused: it stays where it was, and stays suspended */
+                vp->explicit_suspend = true;
+                state_page_publish(vp);
+                __atomic_store_n(&vp->parked, true, __ATOMIC_SEQ_CST);
+            }
+            continue;
+        }
+        cpu_wait(cpu);
+    }
+    fpu_restore(vp);
+}
+
+/* INIT (SDM 10.1): registers as after reset, and wait for the start-up IPI. */
+static void take_init(struct vp *vp)
+{
+    vp_reset_state(vp);
+    vp->wait_for_sipi = true;
+    apic_reset_here(vp);
+}
+
+static void queue_nmi(struct vp *vp)
+{
+    vp_sync(vp);
+    struct vp_state *s = &vp->state;
+    if (s->event.valid || s->nmi_masked || s->interrupt_shadow) {
+        __atomic_fetch_or(&vp->requests, REQUEST_NMI, __ATOMIC_SEQ_CST);
+        vp->want_nmi_window = true;
+        return;
+    }
+    vp->want_nmi_window = false;
+    s->event = (struct event){.valid = true, .type = EVENT_NMI, .vector = VECTOR_NMI};
+}
+
+static void serve_first(struct cpu *cpu, struct vp *vp)
+{
+    do {
+        cpu->kicked = 0;
+        full_barrier();
+        if (take_requests(vp, REQUEST_INIT))
+            take_init(vp);
+        if (take_requests(vp, REQUEST_SIPI) && vp->wait_for_sipi)
+            start_up(vp);
+        if (take_requests(vp, REQUEST_SUSPEND) && vp->explicit_suspend)
+            park(cpu, vp);
+        if (vp->wait_for_sipi && vp->requests == 0)
+            cpu_wait(cpu);
+    } while (vp->wait_for_sipi);
+    if (take_requests(vp, REQUEST_NMI))
+        queue_nmi(vp);
+}
+
+/*
+ * Acts on what was asked of the VPs of this processor's stack. The lowest one
+ * that must stop, or that has to do something itself, ends every dispatch above
+ * it. False when cpu->current has changed: go round again.
+ */
+static bool serve_requests(struct cpu *cpu)
+{
+    struct vp *vp = cpu->current;
+    for (struct vp *below = vp->dispatcher; below; below = below->dispatcher) {
+        if (below->requests & ~(uint32_t)REQUEST_INTERCEPTS) {
+            end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
+            return false;
+        }
+    }
+    if (vp->first) {
+        if (vp->requests & ~(uint32_t)(vp->want_nmi_window ? REQUEST_NMI : 0))
+            serve_first(cpu, vp);
+        return true;
+    }
+    if (take_requests(vp, REQUEST_STOP)) {
+        end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
+        return false;
+    }
+    if (take_requests(vp, REQUEST_SUSPEND) && vp->explicit_suspend) {
+        end_dispatch(cpu, HV_DISPATCH_STATE_BLOCKED, HV_DISPATCH_EVENT_SUSPEND);
+        return false;
+    }
+    if (take_requests(vp, REQUEST_INTERCEPTS))
+        backend->update_intercepts(vp);
+    return true;
+}
+
+static bool anything_requested(const struct vp *vp)
+{
+    uint32_t requests = 0;
+    for (; vp; vp = vp->dispatcher)
+        requests |= vp->requests;
+    return requests != 0;
+}
+
+_Noreturn void run_loop(struct cpu *cpu)
+{
+    struct vp *first = first_partition->vps[cpu->index];
+    first->cpu = cpu;
+    first->running = true;
+    switch_to(cpu, first);
+    for (;;) {
+        if (cpu->kicked) {
+            cpu->kicked = 0;
+            full_barrier();
+        }
+        struct vp *vp = cpu->current;
+        if (anything_requested(vp) && !serve_requests(cpu))
+            continue;
+        if (vp->touched) {
+            backend->load(vp);
+            vp->touched = false;
+        }
+        vp->synced = false;
+        tlb_enter(cpu, vp);
+        backend->run(vp, &cpu->exit);
+        tlb_leave(cpu);
+        handle_exit(cpu, vp);
+    }
+}
