@@ -39,6 +39,8 @@ $(BUILD)/vellum64.elf: $(HV_OBJ) boot/link.ld
 $(BUILD)/vellum.elf: $(BUILD)/vellum64.elf
 	$(OBJCOPY) -O elf32-i386 --strip-debug $< $@
 
+include guests/guests.mk
+
 clean:
 	rm -rf $(BUILD)
 
