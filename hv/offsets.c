@@ -11,6 +11,7 @@ void offsets(void)
     OFFSET(CPU_SELF, struct cpu, self);
     OFFSET(CPU_STACK_TOP, struct cpu, stack_top);
     OFFSET(CPU_KICKED, struct cpu, kicked);
+    OFFSET(CPU_HOST_SAVE, struct cpu, host_save_spa);
     OFFSET(VP_GPR, struct vp, state.gpr);
     OFFSET(VP_RIP, struct vp, state.rip);
     OFFSET(VP_RFLAGS, struct vp, state.rflags);

@@ -1,0 +1,136 @@
+/* The control half of a VMCB: what a VP's guest may do without an exit. */
+#include "svm/svm.h"
+
+#include "boot/boot.h"
+#include "hv/partition.h"
+#include "hv/string.h"
+
+/* MSR permission map, APM 15.11: two bits (read, write) for each MSR of three ranges. */
+#define MSRPM_SIZE  0x2000
+#define MSRPM_RANGE 0x2000u /* MSRs in each */
+#define IOPM_SIZE   0x3000  /* APM 15.10.1: 64 Ki ports and what a wide access at the end hits */
+
+/* MSRs that nothing else in the hypervisor names. */
+enum {
+    MSR_UCODE_TRIGGER_INTEL = 0x79,
+    MSR_UCODE_TRIGGER = 0xC0010020,
+    MSR_SVM_LAST = 0xC001011F, /* VM_CR and its neighbours belong to SVM and to firmware */
+};
+
+enum { MSR_READ = 1, MSR_WRITE = 2, MSR_BOTH = 3 };
+
+static uint8_t iopm_all[IOPM_SIZE] __attribute__((aligned(4096)));
+static uint8_t msrpm_first[MSRPM_SIZE] __attribute__((aligned(4096)));
+static uint8_t msrpm_child[MSRPM_SIZE] __attribute__((aligned(4096)));
+static uint8_t msrpm_all[MSRPM_SIZE] __attribute__((aligned(4096)));
+
+static void msrpm_set(uint8_t *map, uint32_t msr, unsigned access)
+{
+    uint32_t range = msr < MSRPM_RANGE ? 0 : msr < 0xC0010000u ? 1 : 2;
+    uint32_t bit = range * 0x4000 + (msr & (MSRPM_RANGE - 1)) * 2;
+    unsigned byte = map[bit / 8];
+    byte &= ~(MSR_BOTH << bit % 8);
+    map[bit / 8] = (uint8_t)(byte | access << bit % 8);
+}
+
+/* What the first partition, which otherwise owns the machine's MSRs, must not reach by itself. */
+static const struct {
+    uint32_t first, last;
+    unsigned access;
+} trapped[] = {
+    {MSR_APIC_BASE, MSR_APIC_BASE, MSR_BOTH},
+    {MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, MSR_BOTH},
+    {MSR_UCODE_TRIGGER_INTEL, MSR_UCODE_TRIGGER_INTEL, MSR_WRITE},
+    {MSR_PERF_CAPABILITIES, MSR_PERF_CAPABILITIES, MSR_BOTH},
+    {MSR_X2APIC_ICR, MSR_X2APIC_ICR, MSR_WRITE},
+    {MSR_EFER, MSR_EFER, MSR_BOTH},
+    {MSR_UCODE_TRIGGER, MSR_UCODE_TRIGGER, MSR_WRITE},
+    {MSR_VM_CR, MSR_SVM_LAST, MSR_BOTH},
+};
+
+/* What VMLOAD and VMSAVE switch is a child's own. */
+static const uint32_t free_in_child[] = {
+    MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,         MSR_LSTAR,
+    MSR_CSTAR,   MSR_SFMASK,  MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+};
+
+void svm_control_init(void)
+{
+    memset(iopm_all, 0xFF, sizeof(iopm_all));
+    memset(msrpm_all, 0xFF, sizeof(msrpm_all));
+    memset(msrpm_child, 0xFF, sizeof(msrpm_child));
+    for (unsigned i = 0; i < ARRAY_SIZE(free_in_child); i++)
+        msrpm_set(msrpm_child, free_in_child[i], 0);
+    memset(msrpm_first, 0, sizeof(msrpm_first));
+    for (unsigned i = 0; i < ARRAY_SIZE(trapped); i++)
+        for (uint32_t msr = trapped[i].first; msr <= trapped[i].last; msr++)
+            msrpm_set(msrpm_first, msr, trapped[i].access);
+}
+
+/* Instructions of SVM itself exist for nobody. An INIT never comes; should one, its line tells. */
+#define INTERCEPT1_EVERYBODY                                                                       \
+    (INTERCEPT1_NMI | INTERCEPT1_INIT | INTERCEPT1_CPUID | INTERCEPT1_INVD | INTERCEPT1_INVLPGA |  \
+     INTERCEPT1_MSR | INTERCEPT1_SHUTDOWN)
+#define INTERCEPT2_EVERYBODY                                                                       \
+    (INTERCEPT2_VMRUN | INTERCEPT2_VMMCALL | INTERCEPT2_VMLOAD | INTERCEPT2_VMSAVE |               \
+     INTERCEPT2_STGI | INTERCEPT2_CLGI | INTERCEPT2_SKINIT)
+/* A child shares the processor with its parent and has no devices of its own. */
+#define INTERCEPT1_CHILD (INTERCEPT1_INTR | INTERCEPT1_RDPMC | INTERCEPT1_HLT | INTERCEPT1_IO)
+#define INTERCEPT2_CHILD                                                                           \
+    (INTERCEPT2_WBINVD | INTERCEPT2_MONITOR | INTERCEPT2_MWAIT | INTERCEPT2_MWAIT_ARMED |          \
+     INTERCEPT2_XSETBV | INTERCEPT2_RDPRU)
+void svm_update_intercepts(struct vp *vp)
+{
+    struct vmcb *vmcb = vmcb_of(vp);
+    uint8_t armed = svm_of(vp)->armed;
+
+    uint64_t first = INTERCEPT1_EVERYBODY | (vp->first ? 0 : INTERCEPT1_CHILD);
+    uint64_t interrupts = vmcb->interrupt_control & V_TPR_MASK;
+    uint32_t exceptions = vp->exception_bitmap;
+    if (!vp->first)
+        interrupts |= V_INTR_MASKING;
+    if (armed & ARMED_IRET)
+        first |= INTERCEPT1_IRET;
+    if (armed & ARMED_WINDOW) {
+        first |= INTERCEPT1_VINTR;
+        interrupts |= V_IRQ | V_INTR_PRIORITY | V_IGNORE_TPR;
+    }
+    if (armed & ARMED_STEP) {
+        /* Nothing may push the RFLAGS that carry our TF. */
+        first |= INTERCEPT1_INTR;
+        exceptions = UINT32_MAX;
+    }
+    vmcb_set_intercept1(vmcb, (uint32_t)first);
+    vmcb_set_intercept2(vmcb,
+                        (uint32_t)(INTERCEPT2_EVERYBODY | (vp->first ? 0 : INTERCEPT2_CHILD)));
+    vmcb_set_exceptions(vmcb, exceptions);
+    vmcb_set_interrupt_control(vmcb, interrupts);
+
+    const uint8_t *msrpm = msrpm_child;
+    if (vp->first)
+        msrpm = msrpm_first;
+    else if (vp->intercept_all_msrs)
+        msrpm = msrpm_all;
+    vmcb_set_msrpm(vmcb, image_phys(msrpm));
+}
+
+void svm_arm(struct vp *vp, uint8_t set, uint8_t clear)
+{
+    struct svm_vp *svm = svm_of(vp);
+    unsigned armed = (svm->armed & ~(unsigned)clear) | set;
+    if (armed == svm->armed)
+        return;
+    svm->armed = (uint8_t)armed;
+    svm_update_intercepts(vp);
+}
+
+void svm_vp_init(struct vp *vp)
+{
+    struct vmcb *vmcb = vmcb_of(vp);
+    memset(svm_of(vp), 0, sizeof(struct svm_vp));
+    vmcb_set_iopm(vmcb, image_phys(iopm_all));
+    vmcb_set_asid(vmcb, vp->slot + 1);
+    vmcb_set_nested_control(vmcb, NESTED_PAGING);
+    vmcb_set_nested_cr3(vmcb, vp->partition->space.root << PAGE_SHIFT);
+    svm_update_intercepts(vp);
+}

@@ -1,0 +1,224 @@
+/* Entering the guest, and turning an exit into a struct exit. */
+#include "svm/svm.h"
+
+#include "hv/console.h"
+#include "hv/string.h"
+
+#define MAX_INSTRUCTION 15
+
+/* Page-fault style error code in EXITINFO1, APM 15.25.6. */
+#define NPF_WRITE    BIT(1)
+#define NPF_RESERVED BIT(3)
+#define NPF_EXECUTE  BIT(4)
+#define NPF_FINAL    BIT(32)
+
+/* EXITINFO1 of an I/O exit, APM 15.10.2. */
+#define IO_IN         BIT(0)
+#define IO_STRING     BIT(2)
+#define IO_REP        BIT(3)
+#define IO_SIZE_SHIFT 4
+#define IO_PORT_SHIFT 16
+
+bool svm_exception_has_error(unsigned vector)
+{
+    const uint32_t with_error = BIT(VECTOR_DF) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) |
+                                BIT(VECTOR_GP) | BIT(VECTOR_PF) | BIT(VECTOR_AC) | BIT(21);
+    return with_error >> vector & 1;
+}
+
+/*
+ * The field is 0 on a processor that does not know the next RIP; then the
+ * instruction's plain encoding counts, a prefix before it would not be seen.
+ */
+static inline uint8_t length(const struct vmcb *vmcb, unsigned plain)
+{
+    uint64_t distance = vmcb->next_rip - vmcb->save.rip;
+    return (uint8_t)(distance - 1 < MAX_INSTRUCTION ? distance : plain);
+}
+
+static void decode_io(const struct vmcb *vmcb, struct exit *exit)
+{
+    uint64_t info = vmcb->exit_info1;
+    uint64_t distance = vmcb->exit_info2 - vmcb->save.rip; /* EXITINFO2: the next RIP */
+    exit->kind = EXIT_IO;
+    exit->insn_length = distance <= MAX_INSTRUCTION ? (uint8_t)distance : 0;
+    exit->access = info & IO_IN ? ACCESS_READ : ACCESS_WRITE;
+    exit->io_string = info & IO_STRING;
+    exit->io_rep = info & IO_REP;
+    exit->io_size = info >> IO_SIZE_SHIFT & 7;
+    exit->port = (uint16_t)(info >> IO_PORT_SHIFT);
+    exit->bytes_count = 0;
+}
+
+static void decode_memory(const struct vmcb *vmcb, struct exit *exit)
+{
+    uint64_t info = vmcb->exit_info1;
+    exit->kind = info & NPF_RESERVED ? EXIT_UNEXPECTED : EXIT_MEMORY;
+    exit->insn_length = 0;
+    exit->access = ACCESS_READ;
+    if (info & NPF_EXECUTE)
+        exit->access = ACCESS_EXECUTE;
+    else if (info & NPF_WRITE)
+        exit->access = ACCESS_WRITE;
+    exit->gva_valid = false;
+    exit->gva = 0;
+    exit->gva_translated = info & NPF_FINAL;
+    exit->gpa = vmcb->exit_info2;
+    exit->bytes_count = 0;
+    if (svm_features.decode_assists && vmcb->bytes_count <= sizeof(exit->bytes)) {
+        exit->bytes_count = vmcb->bytes_count;
+        memcpy(exit->bytes, vmcb->bytes, sizeof(exit->bytes));
+    }
+}
+
+static void decode_exception(const struct vmcb *vmcb, struct exit *exit, unsigned vector)
+{
+    exit->kind = EXIT_EXCEPTION;
+    exit->vector = (uint8_t)vector;
+    exit->has_error = svm_exception_has_error(vector);
+    exit->error = exit->has_error ? (uint32_t)vmcb->exit_info1 : 0;
+    exit->parameter = 0;
+    if (vector == VECTOR_PF)
+        exit->parameter = vmcb->exit_info2;
+    else if (vector == VECTOR_DB)
+        exit->parameter = vmcb->save.dr6;
+    exit->insn_length = vector == VECTOR_BP ? length(vmcb, 1) : 0;
+    exit->bytes_count = 0;
+}
+
+static void init_seen(void)
+{
+    static bool said;
+    if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+        say_warn("a physical INIT reached a processor inside a guest");
+}
+
+static inline void step_over(const struct vmcb *vmcb, struct exit *exit, enum exit_kind kind,
+                             unsigned plain)
+{
+    exit->kind = (uint8_t)kind;
+    exit->insn_length = length(vmcb, plain);
+}
+
+static void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
+{
+    switch (code) {
+    case SVM_EXIT_CPUID:
+        step_over(vmcb, exit, EXIT_CPUID, 2);
+        break;
+    case SVM_EXIT_MSR:
+        step_over(vmcb, exit, vmcb->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR, 2);
+        break;
+    case SVM_EXIT_NPF:
+        decode_memory(vmcb, exit);
+        break;
+    case SVM_EXIT_IO:
+        decode_io(vmcb, exit);
+        break;
+    case SVM_EXIT_HLT:
+        step_over(vmcb, exit, EXIT_HLT, 1);
+        break;
+    case SVM_EXIT_XSETBV:
+        step_over(vmcb, exit, EXIT_XSETBV, 3);
+        break;
+    case SVM_EXIT_INVD:
+    case SVM_EXIT_WBINVD:
+        step_over(vmcb, exit, EXIT_WBINVD, 2);
+        break;
+    case SVM_EXIT_INTR:
+        exit->kind = EXIT_INTERRUPT;
+        break;
+    case SVM_EXIT_NMI: /* STGI has let it through to our handler */
+        exit->kind = EXIT_NMI;
+        break;
+    case SVM_EXIT_INIT:
+        init_seen();
+        break;
+    case SVM_EXIT_VINTR:
+        svm_arm(vp, 0, ARMED_WINDOW);
+        exit->kind = EXIT_INTERRUPT_WINDOW;
+        break;
+    case SVM_EXIT_IRET:
+        svm_iret_reached(vp);
+        break;
+    case SVM_EXIT_SHUTDOWN:
+        exit->kind = EXIT_TRIPLE_FAULT;
+        break;
+    case SVM_EXIT_RDPMC:
+        exit->kind = EXIT_GP;
+        break;
+    case SVM_EXIT_INVLPGA:
+    case SVM_EXIT_VMRUN:
+    case SVM_EXIT_VMLOAD:
+    case SVM_EXIT_VMSAVE:
+    case SVM_EXIT_STGI:
+    case SVM_EXIT_CLGI:
+    case SVM_EXIT_SKINIT:
+    case SVM_EXIT_MONITOR:
+    case SVM_EXIT_MWAIT:
+    case SVM_EXIT_MWAIT_ARMED:
+    case SVM_EXIT_RDPRU:
+        exit->kind = EXIT_UNDEFINED;
+        break;
+    default:
+        if (code >= SVM_EXIT_EXCEPTION && code <= SVM_EXIT_EXCEPTION_LAST)
+            decode_exception(vmcb, exit, code - SVM_EXIT_EXCEPTION);
+        else
+            exit->kind = EXIT_UNEXPECTED;
+    }
+}
+
+/* The processor refused the state. Its save area may hold the host's registers: not copied. */
+static void entry_failed(struct vp *vp, struct vmcb *vmcb, struct exit *exit)
+{
+    exit->kind = EXIT_ENTRY_FAILED;
+    vmcb->clean = 0;
+    svm_entry_cancelled(vp);
+}
+
+/* Hot: a hypercall's way through here counts every instruction. What is rare is in event.c. */
+void svm_run(struct vp *vp, struct exit *exit)
+{
+    struct vmcb *vmcb = vmcb_of(vp);
+    struct vmcb_save *save = &vmcb->save;
+    struct vp_state *s = &vp->state;
+    bool rare =
+        s->event.valid | vp->want_interrupt_window | vp->want_nmi_window | (svm_of(vp)->armed != 0);
+
+    exit->kind = EXIT_NOTHING;
+    exit->insn_length = 0;
+    if (__builtin_expect(vmcb->interrupt_shadow & SHADOW_ACTIVE, 0) && s->rip != save->rip)
+        vmcb->interrupt_shadow = 0; /* it covers one instruction, and that was stepped over */
+    save->rax = s->gpr[RAX];
+    save->rsp = s->gpr[RSP];
+    save->rip = s->rip;
+    save->rflags = s->rflags;
+    vmcb->tlb_control = vp->flush ? svm_features.flush_command : TLB_KEEP;
+    if (__builtin_expect(rare, 0) && !svm_before_entry(vp, exit))
+        return;
+
+    if (__builtin_expect(!svm_world_switch(vp, vp->control_spa), 0)) {
+        svm_entry_cancelled(vp);
+        return;
+    }
+
+    uint32_t code = (uint32_t)vmcb->exit_code;
+    exit->reason = code;
+    exit->detail = vmcb->exit_info1;
+    if (__builtin_expect(code == SVM_EXIT_INVALID, 0)) {
+        entry_failed(vp, vmcb, exit);
+        return;
+    }
+    vmcb->clean = svm_features.clean_all;
+    vp->flush = false;
+    s->gpr[RAX] = save->rax;
+    s->gpr[RSP] = save->rsp;
+    s->rip = save->rip;
+    s->rflags = save->rflags;
+    if (__builtin_expect(rare || (vmcb->exit_int_info & EVENT_VALID), 0) && svm_after_exit(vp))
+        return;
+    if (code == SVM_EXIT_VMMCALL)
+        step_over(vmcb, exit, EXIT_HYPERCALL, 3);
+    else
+        decode(vp, vmcb, exit, code);
+}

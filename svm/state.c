@@ -1,0 +1,169 @@
+/* Register state between struct vp_state and the VMCB's save area. */
+#include "svm/svm.h"
+
+#define SEGMENT_PRESENT   BIT(7)
+#define SEGMENT_DPL_SHIFT 5
+#define SEGMENT_DPL_MASK  3u
+#define SEGMENT_LONG      BIT(13) /* in the ABI's layout */
+
+/* The VMCB packs AVL, L, D/B, G right above the low byte; the ABI leaves four zero bits between. */
+static struct segment from_vmcb(const struct vmcb_segment *from)
+{
+    unsigned a = from->attributes;
+    struct segment to = {from->base, from->limit, from->selector, 0};
+    if (a & SEGMENT_PRESENT)
+        to.attributes = (uint16_t)((a & 0xFF) | (a & 0xF00) << 4);
+    return to;
+}
+
+static struct vmcb_segment to_vmcb(const struct segment *from)
+{
+    unsigned a = from->attributes;
+    struct vmcb_segment to = {from->selector, 0, from->limit, from->base};
+    if (a & SEGMENT_PRESENT)
+        to.attributes = (uint16_t)((a & 0xFF) | (a >> 4 & 0xF00));
+    return to;
+}
+
+static void save_segments(struct vp_state *s, const struct vmcb_save *from)
+{
+    const struct vmcb_segment *data = &from->es; /* es cs ss ds fs gs, as the ABI has them */
+    for (unsigned i = SEG_ES; i <= SEG_GS; i++)
+        s->seg[i] = from_vmcb(&data[i]);
+    s->seg[SEG_LDTR] = from_vmcb(&from->ldtr);
+    s->seg[SEG_TR] = from_vmcb(&from->tr);
+    /* SS.DPL is the CPL in the neutral state; the VMCB's may differ (after SYSRET, APM 15.5.1). */
+    unsigned ss = s->seg[SEG_SS].attributes & ~(SEGMENT_DPL_MASK << SEGMENT_DPL_SHIFT);
+    s->seg[SEG_SS].attributes = (uint16_t)(ss | (unsigned)from->cpl << SEGMENT_DPL_SHIFT);
+    s->gdtr = (struct descriptor_table){from->gdtr.base, (uint16_t)from->gdtr.limit};
+    s->idtr = (struct descriptor_table){from->idtr.base, (uint16_t)from->idtr.limit};
+}
+
+void svm_save(struct vp *vp)
+{
+    const struct vmcb *vmcb = vmcb_of(vp);
+    const struct vmcb_save *from = &vmcb->save;
+    struct vp_state *s = &vp->state;
+
+    /* A shadow covers one instruction: it is over once somebody has moved rip. */
+    s->interrupt_shadow = (vmcb->interrupt_shadow & SHADOW_ACTIVE) && s->rip == from->rip;
+    s->cr0 = from->cr0;
+    s->cr2 = from->cr2;
+    s->cr3 = from->cr3;
+    s->cr4 = from->cr4;
+    s->cr8 = vp->first ? read_cr8() : vmcb->interrupt_control & V_TPR_MASK;
+    s->efer = from->efer & ~(uint64_t)EFER_SVME;
+    save_segments(s, from);
+    s->dr6 = from->dr6;
+    s->dr7 = from->dr7;
+    s->pat = from->g_pat;
+    s->sysenter_cs = from->sysenter_cs;
+    s->sysenter_esp = from->sysenter_esp;
+    s->sysenter_eip = from->sysenter_eip;
+    s->star = from->star;
+    s->lstar = from->lstar;
+    s->cstar = from->cstar;
+    s->sfmask = from->sfmask;
+    s->kernel_gs_base = from->kernel_gs_base;
+    if (svm_features.tsc_aux && vp->first) /* a child's writes all exit */
+        s->tsc_aux = rdmsr(MSR_TSC_AUX);
+}
+
+static void load_segments(const struct vp_state *s, struct vmcb *vmcb)
+{
+    struct vmcb_segment *data = &vmcb->save.es;
+    for (unsigned i = SEG_ES; i <= SEG_GS; i++)
+        data[i] = to_vmcb(&s->seg[i]);
+    vmcb->save.ldtr = to_vmcb(&s->seg[SEG_LDTR]);
+    vmcb->save.tr = to_vmcb(&s->seg[SEG_TR]);
+
+    unsigned cpl = s->seg[SEG_SS].attributes >> SEGMENT_DPL_SHIFT & SEGMENT_DPL_MASK;
+    if (!(s->cr0 & CR0_PE))
+        cpl = 0;
+    else if (s->rflags & RFLAGS_VM)
+        cpl = 3;
+    vmcb_set_cpl(vmcb, (uint8_t)cpl);
+    vmcb_set_gdtr(vmcb, (struct vmcb_segment){.limit = s->gdtr.limit, .base = s->gdtr.base});
+    vmcb_set_idtr(vmcb, (struct vmcb_segment){.limit = s->idtr.limit, .base = s->idtr.base});
+}
+
+/* EFER as VMRUN wants it: SVME on, and LMA as paging and LME make it. */
+static uint64_t efer_to_vmcb(const struct vp_state *s)
+{
+    uint64_t efer = s->efer & ~(uint64_t)EFER_LMA;
+    if ((efer & EFER_LME) && (s->cr0 & CR0_PG))
+        efer |= EFER_LMA;
+    return efer | EFER_SVME;
+}
+
+void svm_load(struct vp *vp)
+{
+    struct vmcb *vmcb = vmcb_of(vp);
+    struct vmcb_save *to = &vmcb->save;
+    const struct vp_state *s = &vp->state;
+
+    vmcb->interrupt_shadow = s->interrupt_shadow ? SHADOW_ACTIVE : 0;
+    to->rip = s->rip; /* what the shadow belongs to */
+    vmcb_set_cr0(vmcb, s->cr0);
+    vmcb_set_cr2(vmcb, s->cr2);
+    write_cr2(s->cr2); /* not every VMRUN does it */
+    vmcb_set_cr3(vmcb, s->cr3);
+    vmcb_set_cr4(vmcb, s->cr4);
+    vmcb_set_efer(vmcb, efer_to_vmcb(s));
+    if (vp->first)
+        write_cr8(s->cr8 & 0xF); /* its TPR is the processor's */
+    else
+        vmcb_set_interrupt_control(vmcb, (vmcb->interrupt_control & ~V_TPR_MASK) | (s->cr8 & 0xF));
+    load_segments(s, vmcb);
+    vmcb_set_dr6(vmcb, s->dr6);
+    vmcb_set_dr7(vmcb, s->dr7);
+    vmcb_set_g_pat(vmcb, s->pat);
+    vmcb_set_tsc_offset(vmcb, s->tsc_offset);
+    to->sysenter_cs = s->sysenter_cs;
+    to->sysenter_esp = s->sysenter_esp;
+    to->sysenter_eip = s->sysenter_eip;
+    to->star = s->star;
+    to->lstar = s->lstar;
+    to->cstar = s->cstar;
+    to->sfmask = s->sfmask;
+    to->kernel_gs_base = s->kernel_gs_base;
+    if (svm_features.tsc_aux)
+        wrmsr(MSR_TSC_AUX, s->tsc_aux);
+}
+
+void svm_switch_in(struct vp *vp)
+{
+    struct vmcb *vmcb = vmcb_of(vp);
+    vp->loaded = true;
+    if (!vp->first)
+        vmcb->clean = 0; /* another processor may have run it since, APM 15.15.2 */
+    write_cr2(vmcb->save.cr2);
+    if (svm_features.tsc_aux)
+        wrmsr(MSR_TSC_AUX, vp->state.tsc_aux);
+}
+
+void svm_switch_out(struct vp *vp)
+{
+    if (!vp->first)
+        vp_sync(vp);
+    else if (svm_features.tsc_aux)
+        vp->state.tsc_aux = rdmsr(MSR_TSC_AUX);
+    vp->loaded = false;
+}
+
+struct vp_mode svm_mode(struct vp *vp)
+{
+    const struct vmcb_save *from = &vmcb_of(vp)->save;
+    struct vp_mode mode = {
+        .cpl = from->cpl,
+        .protected_mode = (from->cr0 & CR0_PE) && !(vp->state.rflags & RFLAGS_VM),
+        .long_mode = from->efer & EFER_LMA,
+    };
+    mode.code64 = mode.long_mode && from_vmcb(&from->cs).attributes & SEGMENT_LONG;
+    return mode;
+}
+
+uint64_t svm_guest_cr4(struct vp *vp)
+{
+    return vmcb_of(vp)->save.cr4;
+}

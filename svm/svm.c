@@ -1,0 +1,104 @@
+/* AMD-V: is it there, is it complete, switching it on. */
+#include "svm/svm.h"
+
+#include "hv/console.h"
+
+struct svm_features svm_features;
+
+#define CPUID_EXTENDED     0x80000001u
+#define CPUID_SVM          0x8000000Au
+#define EXTENDED_ECX_SVM   BIT(2)
+#define EXTENDED_EDX_1G    BIT(26)
+#define EXTENDED_EDX_TSCP  BIT(27)
+#define VM_CR_LOCK         BIT(3)
+#define VM_CR_SVM_DISABLED BIT(4)
+#define PAT_RESET          0x0007040600070406UL
+
+static bool present(void)
+{
+    return cpuid(0x80000000u, 0).eax >= CPUID_SVM &&
+           cpuid(CPUID_EXTENDED, 0).ecx & EXTENDED_ECX_SVM;
+}
+
+/* APM 15.4: SVMDIS can be cleared unless it is locked; the key, if any, is the firmware's. */
+static bool enabled_by_firmware(uint32_t svm_edx)
+{
+    uint64_t control = 0;
+    if (!rdmsr_safe(MSR_VM_CR, &control) || !(control & VM_CR_SVM_DISABLED))
+        return true;
+    if (!(control & VM_CR_LOCK) && wrmsr_safe(MSR_VM_CR, control & ~VM_CR_SVM_DISABLED) &&
+        rdmsr_safe(MSR_VM_CR, &control) && !(control & VM_CR_SVM_DISABLED))
+        return true;
+    say_error("AMD-V (SVM) is disabled by the firmware%s; switch it on in the firmware's set-up",
+              svm_edx & SVM_CPUID_LOCK ? " and locked with a key" : "");
+    return false;
+}
+
+static bool check(struct backend_features *features)
+{
+    struct cpuid_regs extended = cpuid(CPUID_EXTENDED, 0);
+    struct cpuid_regs svm = cpuid(CPUID_SVM, 0);
+    bool good = true;
+
+    if (!enabled_by_firmware(svm.edx))
+        good = false;
+    if (!(svm.edx & SVM_CPUID_NESTED_PAGING)) {
+        say_error("the processor has no nested paging, which every guest's memory needs");
+        good = false;
+    }
+    if (svm.ebx < SLOT_COUNT + 1) {
+        say_error("the processor has %u address space identifiers; the host, the first "
+                  "partition and its children need %d",
+                  svm.ebx, SLOT_COUNT + 1);
+        good = false;
+    }
+    svm_features = (struct svm_features){
+        .next_rip = svm.edx & SVM_CPUID_NEXT_RIP,
+        .decode_assists = svm.edx & SVM_CPUID_DECODE_ASSISTS,
+        .tsc_aux = extended.edx & EXTENDED_EDX_TSCP,
+        .flush_command = svm.edx & SVM_CPUID_FLUSH_BY_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL,
+        .clean_all = svm.edx & SVM_CPUID_CLEAN_BITS ? CLEAN_ALL : 0,
+    };
+    *features = (struct backend_features){
+        .next_rip = svm_features.next_rip,
+        .clean_bits = svm_features.clean_all != 0,
+        .flush_by_asid = svm_features.flush_command == TLB_FLUSH_ASID,
+        .accessed_dirty = true,
+        .max_level = extended.edx & EXTENDED_EDX_1G ? 2 : 1,
+    };
+    return good;
+}
+
+/*
+ * Nested tables are walked with the host's EFER.NXE and the host's PAT (APM
+ * 15.25.5, 15.25.8), so both get their expected values here.
+ */
+static void cpu_enable(struct cpu *cpu)
+{
+    if (cpu->index == 0)
+        svm_control_init();
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME | EFER_NXE);
+    wrmsr(MSR_PAT, PAT_RESET);
+    wrmsr(MSR_VM_HSAVE_PA, cpu->vendor_page_spa);
+    __asm__ volatile("vmsave" : : "a"(cpu->host_save_spa) : "memory");
+}
+
+const struct backend svm_backend = {
+    .name = "AMD-V",
+    .format = &npt_format,
+    .hypercall_instruction = {0x0F, 0x01, 0xD9},
+    .present = present,
+    .check = check,
+    .cpu_enable = cpu_enable,
+    .vp_init = svm_vp_init,
+    .switch_in = svm_switch_in,
+    .switch_out = svm_switch_out,
+    .save = svm_save,
+    .load = svm_load,
+    .mode = svm_mode,
+    .guest_cr4 = svm_guest_cr4,
+    .update_intercepts = svm_update_intercepts,
+    .run = svm_run,
+    .dump = svm_dump,
+    .exit_name = svm_exit_name,
+};
