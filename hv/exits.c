@@ -56,12 +56,17 @@ static void on_msr(struct cpu *cpu, struct vp *vp, bool write)
         return;
     }
     uint64_t value = gpr[RDX] << 32 | (uint32_t)gpr[RAX];
-    bool ok = write ? msr_write(vp, msr, value) : msr_read(vp, msr, &value);
-    if (!ok) {
-        inject_gp(vp);
-        return;
-    }
-    if (!write) {
+    if (write) {
+        enum msr_result result = msr_write(vp, msr, value);
+        if (result == MSR_FAULT)
+            inject_gp(vp);
+        if (result != MSR_DONE)
+            return;
+    } else {
+        if (!msr_read(vp, msr, &value)) {
+            inject_gp(vp);
+            return;
+        }
         gpr[RAX] = (uint32_t)value;
         gpr[RDX] = value >> 32;
     }

@@ -9,6 +9,7 @@
 #include "hv/machine.h"
 #include "hv/panic.h"
 #include "hv/partition.h"
+#include "hv/run.h"
 #include "hypercalls/hypercalls.h"
 #include "mm/phys.h"
 #include "mm/tlb.h"
@@ -168,7 +169,8 @@ static bool map_device_locked(struct space *space, gpn_t gpn)
 
 bool first_map_device(gpa_t gpa)
 {
-    lock(&hv_lock);
+    if (!lock_or_yield(this_cpu()))
+        return true; /* the access is made again */
     bool mapped = map_device_locked(&first_partition->space, gpa >> PAGE_SHIFT);
     unlock(&hv_lock);
     return mapped;

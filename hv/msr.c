@@ -205,9 +205,10 @@ bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
     return vp->first ? first_read(vp, msr, value) : child_read(vp, msr, value);
 }
 
-bool msr_write(struct vp *vp, uint32_t msr, uint64_t value)
+enum msr_result msr_write(struct vp *vp, uint32_t msr, uint64_t value)
 {
     if (msr >= 0x40000000 && msr <= 0x400001FF)
         return synthetic_msr_write(vp, msr, value);
-    return vp->first ? first_write(vp, msr, value) : child_write(vp, msr, value);
+    bool ok = vp->first ? first_write(vp, msr, value) : child_write(vp, msr, value);
+    return ok ? MSR_DONE : MSR_FAULT;
 }

@@ -4,13 +4,19 @@
 
 #include "hv/vp.h"
 
+enum msr_result {
+    MSR_DONE,
+    MSR_FAULT, /* #GP(0) */
+    MSR_RETRY, /* nothing done: leave rip and go back to the main loop (lock_or_yield) */
+};
+
 /* RDMSR and WRMSR of a VP that is loaded here. False: #GP(0). No lock held. */
 bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value);
-bool msr_write(struct vp *vp, uint32_t msr, uint64_t value);
+enum msr_result msr_write(struct vp *vp, uint32_t msr, uint64_t value);
 
 /* hv/synthetic.c: the hypervisor's own MSRs, 0x40000000 on. */
 bool synthetic_msr_read(struct vp *vp, uint32_t msr, uint64_t *value);
-bool synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value);
+enum msr_result synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value);
 
 /* Takes the hypercall page and the reference TSC page off the space (finalizing). Lock: hv_lock. */
 void synthetic_pages_remove(struct partition *partition);

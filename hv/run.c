@@ -16,6 +16,24 @@
 #include "mm/copy.h"
 #include "mm/tlb.h"
 
+static bool anything_requested(const struct vp *vp)
+{
+    uint32_t requests = 0;
+    for (; vp; vp = vp->dispatcher)
+        requests |= vp->requests;
+    return requests != 0;
+}
+
+bool lock_or_yield(const struct cpu *cpu)
+{
+    while (__atomic_exchange_n(&hv_lock.held, 1, __ATOMIC_ACQUIRE) != 0) {
+        if (anything_requested(cpu->current))
+            return false;
+        cpu_relax();
+    }
+    return true;
+}
+
 void vp_request(struct vp *vp, uint32_t requests)
 {
     __atomic_fetch_or(&vp->requests, requests, __ATOMIC_SEQ_CST);
@@ -172,7 +190,8 @@ static void serve_first(struct cpu *cpu, struct vp *vp)
             start_up(vp);
         if (take_requests(vp, REQUEST_SUSPEND) && vp->explicit_suspend)
             park(cpu, vp);
-        if (vp->wait_for_sipi && vp->requests == 0)
+        uint32_t waking = REQUEST_INIT | REQUEST_SIPI | REQUEST_SUSPEND; /* an NMI stays pending */
+        if (vp->wait_for_sipi && !(vp->requests & waking))
             cpu_wait(cpu);
     } while (vp->wait_for_sipi);
     if (take_requests(vp, REQUEST_NMI))
@@ -209,14 +228,6 @@ static bool serve_requests(struct cpu *cpu)
     if (take_requests(vp, REQUEST_INTERCEPTS))
         backend->update_intercepts(vp);
     return true;
-}
-
-static bool anything_requested(const struct vp *vp)
-{
-    uint32_t requests = 0;
-    for (; vp; vp = vp->dispatcher)
-        requests |= vp->requests;
-    return requests != 0;
 }
 
 _Noreturn void run_loop(struct cpu *cpu)

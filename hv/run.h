@@ -23,6 +23,14 @@ void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t 
  */
 void end_dispatch(struct cpu *cpu, uint32_t state, uint32_t event);
 
+/*
+ * Takes hv_lock for something that cpu->current asked for. False, not taken,
+ * when somebody wants a VP of this processor to stop: the holder may be waiting
+ * for just that. Then leave the instruction undone (rip unmoved) and go back to
+ * the main loop; the guest will execute it again.
+ */
+bool lock_or_yield(const struct cpu *cpu);
+
 /* Sets bits in vp->requests and kicks the processor that runs it, if any. Does not wait. */
 void vp_request(struct vp *vp, uint32_t requests);
 

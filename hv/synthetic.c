@@ -9,6 +9,7 @@
 #include "hv/console.h"
 #include "hv/machine.h"
 #include "hv/partition.h"
+#include "hv/run.h"
 #include "hv/string.h"
 #include "hv/time.h"
 #include "hypercalls/abi.h"
@@ -219,10 +220,11 @@ static void report_crash(const struct vp *vp, uint64_t control)
               vp->index, p[0], p[1], p[2], p[3], p[4]);
 }
 
-static bool write_page_msr(struct vp *vp, uint32_t msr, uint64_t value)
+static enum msr_result write_page_msr(struct vp *vp, uint32_t msr, uint64_t value)
 {
     bool ok;
-    lock(&hv_lock);
+    if (!lock_or_yield(this_cpu()))
+        return MSR_RETRY;
     if (msr == HV_MSR_GUEST_OS_ID)
         ok = write_guest_os_id(vp->partition, value);
     else if (msr == HV_MSR_HYPERCALL)
@@ -230,17 +232,17 @@ static bool write_page_msr(struct vp *vp, uint32_t msr, uint64_t value)
     else
         ok = write_reference_tsc_msr(vp->partition, value);
     unlock(&hv_lock);
-    return ok;
+    return ok ? MSR_DONE : MSR_FAULT;
 }
 
-bool synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value)
+enum msr_result synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value)
 {
     uint64_t privilege = privilege_for(msr);
     if ((vp->partition->privileges & privilege) != privilege)
-        return false;
+        return MSR_FAULT;
     if (msr >= HV_MSR_CRASH_P0 && msr < HV_MSR_CRASH_P0 + 5) {
         vp->crash_parameters[msr - HV_MSR_CRASH_P0] = value;
-        return true;
+        return MSR_DONE;
     }
     switch (msr) {
     case HV_MSR_GUEST_OS_ID:
@@ -249,16 +251,16 @@ bool synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value)
         return write_page_msr(vp, msr, value);
     case HV_MSR_RESET:
         if (!(value & 1))
-            return true;
+            return MSR_DONE;
         if (vp->first)
             machine_reset();
         vp->triple_fault = true; /* a child's reset is its parent's to carry out */
-        return true;
+        return MSR_DONE;
     case HV_MSR_CRASH_CTL:
         if (value & HV_CRASH_CTL_NOTIFY)
             report_crash(vp, value);
-        return true;
+        return MSR_DONE;
     default:
-        return false;
+        return MSR_FAULT;
     }
 }
