@@ -1,0 +1,243 @@
+/*
+ * The partition tree, and the calls about a partition as a whole: 0x40, 0x41,
+ * 0x44..0x47. (Finalizing and deleting: hypercalls/teardown.c.)
+ *
+ * Decisions: creation flags other than 0, 4, 8 and 19 are refused (LAPIC,
+ * x2APIC and nested: PROCESSOR_FEATURE_NOT_SUPPORTED, others:
+ * INVALID_PARAMETER), isolation is INVALID_PARAMETER, any compatibility version
+ * is taken, "disabled features" are not enforced. With MAX_PARTITIONS alive
+ * 0x40 is NO_RESOURCES. Ids are never used again. 0x44 may be aimed at oneself,
+ * 0x45 only at a child that is not initialized yet; a privilege that the caller
+ * has not is PROPERTY_VALUE_OUT_OF_RANGE. 0x47 enumerates the children of the
+ * caller or of one of its children, in the order of their ids.
+ */
+#include "hypercalls/table.h"
+
+#include "hv/arch.h"
+#include "hv/fpu.h"
+#include "hv/panic.h"
+#include "hv/partition.h"
+#include "hv/string.h"
+#include "mm/phys.h"
+
+#define CREATE_NESTED (1UL << 1)
+#define CREATE_IMPLEMENTED                                                                         \
+    (1UL | HV_CREATE_GPA_SUPER_PAGES | HV_CREATE_EXO_PARTITION | HV_CREATE_INTERCEPT_MESSAGE_PAGE)
+#define CREATE_UNSUPPORTED ((uint64_t)HV_CREATE_LAPIC | HV_CREATE_X2APIC | CREATE_NESTED)
+
+#define FIRST_ID 1
+
+struct partition *first_partition;
+
+static struct partition first;
+static struct partition *partitions[MAX_PARTITIONS]; /* by slot - OWNER_FIRST */
+static uint32_t slots_used;                          /* slots above were never taken */
+static uint64_t next_id = FIRST_ID + 1;
+
+struct partition *partition_find(uint64_t id)
+{
+    for (uint32_t i = 0; i < slots_used; i++)
+        if (partitions[i] && partitions[i]->id == id)
+            return partitions[i];
+    return NULL;
+}
+
+/* Children are kept in the order of their ids: each new one goes to the end. */
+struct partition *partition_next_child(const struct partition *parent, uint64_t previous)
+{
+    struct partition *child = parent->children;
+    while (child && child->id <= previous)
+        child = child->sibling;
+    return child;
+}
+
+struct partition *partition_create_first(uint64_t privileges, spn_t pool_start, uint64_t pool_pages,
+                                         uint8_t gpa_bits)
+{
+    first.id = FIRST_ID;
+    first.slot = OWNER_FIRST;
+    first.state = PARTITION_INITIALIZED;
+    first.privileges = privileges;
+    first.reference_start_tsc = rdtsc();
+    pool_init(&first.pool, first.slot);
+    for (uint64_t i = 0; i < pool_pages; i++)
+        pool_add(&first.pool, pool_start + i, GPN_NONE, false);
+    bool has_root = slpt_init(&first.space, backend->format, &first.pool, first.id, gpa_bits,
+                              backend_features.max_level);
+    must(has_root);
+    partitions[0] = &first;
+    slots_used = 1;
+    first_partition = &first;
+    return &first;
+}
+
+uint32_t target_partition(const struct call *call, uint64_t id, unsigned allowed,
+                          struct partition **target)
+{
+    struct partition *caller = call->caller;
+    if (id == HV_PARTITION_ID_SELF || id == caller->id) {
+        *target = caller;
+        return allowed & TARGET_SELF ? HV_STATUS_SUCCESS : HV_STATUS_ACCESS_DENIED;
+    }
+    if (!(caller->privileges & PRIVILEGE_CREATE_PARTITIONS))
+        return HV_STATUS_ACCESS_DENIED;
+    struct partition *p = partition_find(id);
+    if (p == NULL)
+        return HV_STATUS_INVALID_PARTITION_ID;
+    *target = p;
+    return p->parent == caller && (allowed & TARGET_CHILD) ? HV_STATUS_SUCCESS
+                                                           : HV_STATUS_ACCESS_DENIED;
+}
+
+static uint32_t find_vp(const struct call *call, struct partition *p, uint32_t index,
+                        struct vp **vp)
+{
+    if (p->state != PARTITION_INITIALIZED)
+        return HV_STATUS_INVALID_PARTITION_STATE;
+    if (index == HV_VP_INDEX_SELF && p == call->caller) {
+        *vp = call->vp;
+        return HV_STATUS_SUCCESS;
+    }
+    if (index >= MAX_CPUS || p->vps[index] == NULL)
+        return HV_STATUS_INVALID_VP_INDEX;
+    *vp = p->vps[index];
+    return HV_STATUS_SUCCESS;
+}
+
+uint32_t target_vp(const struct call *call, uint64_t id, uint32_t index, struct vp **vp)
+{
+    struct partition *p;
+    uint32_t status = target_partition(call, id, TARGET_SELF | TARGET_CHILD, &p);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    if (p == call->caller && !(p->privileges & PRIVILEGE_VP_REGISTERS))
+        return HV_STATUS_ACCESS_DENIED;
+    return find_vp(call, p, index, vp);
+}
+
+uint32_t target_child_vp(const struct call *call, uint64_t id, uint32_t index, struct vp **vp)
+{
+    struct partition *p;
+    uint32_t status = target_partition(call, id, TARGET_CHILD, &p);
+    return status != HV_STATUS_SUCCESS ? status : find_vp(call, p, index, vp);
+}
+
+uint32_t call_create_partition(struct call *call)
+{
+    const struct hv_input_create_partition *in = (const void *)call->input;
+    if (in->flags & ~(CREATE_IMPLEMENTED | CREATE_UNSUPPORTED))
+        return HV_STATUS_INVALID_PARAMETER;
+    if (in->isolation)
+        return HV_STATUS_INVALID_PARAMETER;
+    if (in->flags & CREATE_UNSUPPORTED)
+        return HV_STATUS_PROCESSOR_FEATURE_NOT_SUPPORTED;
+    uint32_t slot = 0;
+    while (slot < slots_used && partitions[slot])
+        slot++;
+    if (slot == MAX_PARTITIONS)
+        return HV_STATUS_NO_RESOURCES;
+    struct partition *parent = call->caller;
+    spn_t spn = pool_alloc(&parent->pool, FRAME_PARTITION);
+    if (spn == SPN_NONE)
+        return HV_STATUS_INSUFFICIENT_MEMORY;
+
+    struct partition *p = page_ptr(spn);
+    p->id = next_id++;
+    p->slot = OWNER_FIRST + slot;
+    p->state = PARTITION_CREATED;
+    p->parent = parent;
+    p->depth = parent->depth + 1;
+    p->spn = spn;
+    p->privileges = PRIVILEGES_CHILD & parent->privileges;
+    p->creation_flags = in->flags;
+    p->compatibility = in->compatibility;
+    pool_init(&p->pool, p->slot);
+    struct partition **end = &parent->children;
+    while (*end)
+        end = &(*end)->sibling;
+    *end = p;
+    partitions[slot] = p;
+    slots_used = (uint32_t)max_u64(slots_used, slot + 1);
+    call->output[0] = p->id;
+    return HV_STATUS_SUCCESS;
+}
+
+void partition_remove(struct partition *p)
+{
+    must(p->children == NULL && p->pool.free == 0 && p->pool.used == 0);
+    struct partition **link = &p->parent->children;
+    while (*link != p)
+        link = &(*link)->sibling;
+    *link = p->sibling;
+    partitions[p->slot - OWNER_FIRST] = NULL;
+    pool_free(&p->parent->pool, p->spn);
+}
+
+uint32_t call_initialize_partition(struct call *call)
+{
+    const struct hv_input_partition *in = (const void *)call->input;
+    struct partition *p;
+    uint32_t status = target_partition(call, in->partition_id, TARGET_CHILD, &p);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    if (p->state != PARTITION_CREATED)
+        return HV_STATUS_INVALID_PARTITION_STATE;
+    if (!slpt_init(&p->space, backend->format, &p->pool, p->id, p->parent->space.gpa_bits,
+                   backend_features.max_level))
+        return HV_STATUS_INSUFFICIENT_MEMORY;
+    p->reference_start_tsc = rdtsc();
+    p->state = PARTITION_INITIALIZED;
+    return HV_STATUS_SUCCESS;
+}
+
+uint32_t call_get_partition_property(struct call *call)
+{
+    const struct hv_input_get_partition_property *in = (const void *)call->input;
+    struct partition *p;
+    uint32_t status = target_partition(call, in->partition_id, TARGET_SELF | TARGET_CHILD, &p);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    if (in->zero)
+        return HV_STATUS_INVALID_PARAMETER;
+    if (in->code != HV_PROPERTY_PRIVILEGE_FLAGS)
+        return HV_STATUS_UNKNOWN_PROPERTY;
+    call->output[0] = p->privileges;
+    return HV_STATUS_SUCCESS;
+}
+
+uint32_t call_set_partition_property(struct call *call)
+{
+    const struct hv_input_set_partition_property *in = (const void *)call->input;
+    struct partition *p;
+    uint32_t status = target_partition(call, in->partition_id, TARGET_CHILD, &p);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    if (in->zero)
+        return HV_STATUS_INVALID_PARAMETER;
+    if (in->code != HV_PROPERTY_PRIVILEGE_FLAGS)
+        return HV_STATUS_UNKNOWN_PROPERTY;
+    if (p->state != PARTITION_CREATED)
+        return HV_STATUS_INVALID_PARTITION_STATE;
+    if (in->value & ~call->caller->privileges)
+        return HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
+    p->privileges = in->value;
+    return HV_STATUS_SUCCESS;
+}
+
+uint32_t call_get_partition_id(struct call *call)
+{
+    call->output[0] = call->caller->id;
+    return HV_STATUS_SUCCESS;
+}
+
+uint32_t call_get_next_child_partition(struct call *call)
+{
+    const struct hv_input_next_child *in = (const void *)call->input;
+    struct partition *p;
+    uint32_t status = target_partition(call, in->parent_id, TARGET_SELF | TARGET_CHILD, &p);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    const struct partition *child = partition_next_child(p, in->previous_id);
+    call->output[0] = child ? child->id : 0;
+    return HV_STATUS_SUCCESS;
+}
