@@ -51,9 +51,19 @@ void frame_table_init(void *table, uint64_t frame_count);
 /* Boot only: sets type and owner of count frames from spn on (those inside the table). */
 void frame_set_range(spn_t spn, uint64_t count, enum frame_type type, uint32_t owner);
 
-/* The record of a frame, or NULL when there is none (beyond the table). */
-struct frame *frame_get(spn_t spn);
+extern struct frame *frame_table;
+extern uint64_t frame_table_count;
 
-enum frame_type frame_type_of(spn_t spn); /* FRAME_DEVICE when there is no record */
+/* The record of a frame, or NULL when there is none (beyond the table). */
+static inline struct frame *frame_get(spn_t spn)
+{
+    return spn < frame_table_count ? &frame_table[spn] : NULL;
+}
+
+/* FRAME_DEVICE when there is no record. No lock: a guest copy asks inside its copy section. */
+static inline enum frame_type frame_type_of(spn_t spn)
+{
+    return spn < frame_table_count ? (enum frame_type)frame_table[spn].type : FRAME_DEVICE;
+}
 
 #endif

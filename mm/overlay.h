@@ -10,22 +10,22 @@
 #include "mm/slpt.h"
 
 struct overlay {
-    struct overlay *next;  /* in the space's list */
-    struct space *space;   /* NULL while it is not in place */
+    struct overlay *next; /* in the space's list */
+    struct space *space;  /* NULL while it is not in place */
     gpn_t gpn;
-    spn_t spn;             /* the hypervisor's page that shows */
-    uint8_t prot;          /* MAP_* */
-    struct mapping under;  /* what it covers, put back when it goes */
-    void *owner;           /* the struct vp of a state page, else NULL */
-    uint8_t kind;          /* enum overlay_kind */
-    uint8_t index;         /* state pages: enum state_page_type */
+    spn_t spn;            /* the hypervisor's page that shows */
+    uint8_t prot;         /* MAP_* */
+    struct mapping under; /* what it covers, put back when it goes */
+    void *owner;          /* the struct vp of a state page, else NULL */
+    uint8_t kind;         /* enum overlay_kind */
+    uint8_t index;        /* state pages: enum state_page_type */
 };
 
 enum overlay_kind { OVERLAY_HYPERCALL_PAGE, OVERLAY_TSC_PAGE, OVERLAY_STATE_PAGE };
 
 enum overlay_result {
     OVERLAY_OK,
-    OVERLAY_BAD_GPN, /* beyond gpa_bits, covered by another overlay, or the local APIC's page */
+    OVERLAY_BAD_GPN,   /* beyond gpa_bits, covered by another overlay, or the local APIC's page */
     OVERLAY_NO_MEMORY, /* the space's pool has no table page; nothing changed */
 };
 
@@ -49,6 +49,7 @@ struct overlay *overlay_at(const struct space *space, gpn_t gpn);
  */
 gpn_t overlay_choose(const struct space *space, const struct space *other);
 extern gpn_t overlay_window_base;
+#define OVERLAY_WINDOW_PAGES PAGES_1G
 
 /*
  * slpt_lookup and slpt_set of what lies under any overlay: for MapGpaPages,

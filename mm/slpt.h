@@ -23,13 +23,14 @@ enum memory_type { MEMORY_UC = 0, MEMORY_WC = 1, MEMORY_WT = 4, MEMORY_WP = 5, M
 
 struct mapping {
     bool present;
-    bool stashed;    /* not present, but spn and the rest are kept (see slpt_stash) */
-    uint8_t level;   /* 0: 4 KiB, 1: 2 MiB, 2: 1 GiB; level of the empty entry if not present */
-    uint8_t prot;    /* MAP_* */
-    uint8_t type;    /* enum memory_type */
-    bool accessed;   /* false when the format has no accessed/dirty bits switched on */
+    bool stashed;  /* not present, but spn and the rest are kept: a page that was deposited, or
+                        one without access. A mapping with prot 0 always reads back like this */
+    uint8_t level; /* 0: 4 KiB, 1: 2 MiB, 2: 1 GiB; level of the empty entry if not present */
+    uint8_t prot;  /* MAP_* */
+    uint8_t type;  /* enum memory_type */
+    bool accessed; /* false when the format has no accessed/dirty bits switched on */
     bool dirty;
-    spn_t spn;       /* the SPN that backs exactly the GPN that was asked for */
+    spn_t spn; /* the SPN that backs exactly the GPN that was asked for */
 };
 
 /* What differs between EPT and NPT. All hooks are pure functions on entries. */
@@ -37,23 +38,33 @@ struct slpt_format {
     const char *name;
     uint64_t (*make_leaf)(spn_t spn, uint8_t prot, uint8_t type, unsigned level);
     uint64_t (*make_table)(spn_t table);
-    bool (*present)(uint64_t entry);
     uint8_t (*prot)(uint64_t entry);
     uint8_t (*type)(uint64_t entry);
-    uint64_t accessed_bit, dirty_bit; /* 0 when there are none */
+    uint64_t present_mask; /* an entry with one of these bits is present */
+    uint64_t accessed_bit, dirty_bit;
 };
 extern const struct slpt_format ept_format, npt_format;
+
+/* What is the same in both; mm/copy.c walks with these alone. Tables are always readable. */
+#define SLPT_READABLE BIT(0)
+#define SLPT_WRITABLE BIT(1)
+#define SLPT_LEAF     BIT(7) /* levels 1 and 2 */
+#define SLPT_ADDRESS  0x000FFFFFFFFFF000UL
+
+/* Set once at boot from backend_features; false until then. */
+extern bool slpt_accessed_dirty; /* the processor keeps accessed and dirty bits */
+extern bool slpt_execute_only;   /* MAP_EXECUTE alone is legal; otherwise MAP_READ is added */
 
 struct overlay;
 
 struct space {
     const struct slpt_format *format;
-    spn_t root;              /* level-3 table */
-    struct pool *pool;       /* table pages come from here */
-    struct overlay *overlays; /* mm/overlay.h */
-    uint64_t id;             /* never used twice: names the space in TLB bookkeeping */
-    uint8_t gpa_bits;        /* width of the guest physical space, at most 48 */
-    uint8_t max_level;       /* largest leaf the processor has: 1 = 2 MiB, 2 = 1 GiB */
+    spn_t root;                   /* level-3 table */
+    struct pool *pool;            /* table pages come from here */
+    struct overlay *overlays;     /* mm/overlay.h */
+    uint64_t id;                  /* never used twice: names the space in TLB bookkeeping */
+    uint8_t gpa_bits;             /* width of the guest physical space, at most 48 */
+    uint8_t max_level;            /* largest leaf the processor has: 1 = 2 MiB, 2 = 1 GiB */
     volatile uint64_t generation; /* bumped by every tlb_shootdown */
 };
 
@@ -93,6 +104,9 @@ uint64_t slpt_unmap(struct space *space, gpn_t gpn, uint64_t count);
  * pool is empty; cannot fail after slpt_prepare(space, gpn, 1, 0).
  */
 bool slpt_set(struct space *space, gpn_t gpn, const struct mapping *m);
+
+/* As slpt_set; old becomes what was there at that very moment, accessed and dirty included. */
+bool slpt_replace(struct space *space, gpn_t gpn, const struct mapping *m, struct mapping *old);
 
 /* Returns accessed (1) and dirty (2) of the entry that maps gpn; clears those in `clear`. */
 unsigned slpt_test_and_clear_ad(struct space *space, gpn_t gpn, unsigned clear);
