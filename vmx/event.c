@@ -1,0 +1,108 @@
+/*
+ * VT-x: what is rare about an entry or an exit: injecting an event, waiting for
+ * the moment when an interrupt or an NMI can be taken, and taking back what was
+ * not delivered.
+ */
+#include "vmx/vmx.h"
+
+#include "hv/arch.h"
+
+/* Hardware exceptions that push an error code: 8, 10 to 14, 17. */
+#define VECTORS_WITH_ERROR (1U << VECTOR_DF | 0x1FU << VECTOR_TS | 1U << VECTOR_AC)
+
+void vmx_ask_for_windows(struct vp *vp, uint16_t windows)
+{
+    struct vmx_vp *v = vmx_of(vp);
+    v->primary &= ~(uint32_t)(PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
+    if (vp->want_interrupt_window)
+        v->primary |= PRIMARY_INTERRUPT_WINDOW;
+    if (vp->want_nmi_window)
+        v->primary |= PRIMARY_NMI_WINDOW;
+    vmwrite(VMCS_PRIMARY_CONTROLS, v->primary);
+    v->windows = windows;
+}
+
+/* Programs vp->state.event (SDM 27.2.1.3, 27.6). An error code goes with exactly those exceptions
+   that have one, and in protected mode alone. */
+void vmx_inject(struct vp *vp)
+{
+    const struct event *event = &vp->state.event;
+    struct vmx_vp *v = vmx_of(vp);
+    uint32_t info = INTR_VALID | (uint32_t)event->type << INTR_TYPE_SHIFT | event->vector;
+    if (event->type == EVENT_EXCEPTION && event->vector < 32 &&
+        VECTORS_WITH_ERROR >> event->vector & 1 && vmread(VMCS_GUEST_CR0) & CR0_PE) {
+        info |= INTR_ERROR_CODE;
+        vmwrite(VMCS_ENTRY_INTR_ERROR, event->error & UINT16_MAX);
+    }
+    if (event->type >= EVENT_SOFT_INTERRUPT)
+        vmwrite(VMCS_ENTRY_INSN_LENGTH, event->insn_length);
+    vmwrite(VMCS_ENTRY_INTR_INFO, info);
+    if (v->halt == HALT_REWOUND) { /* it woke up */
+        v->halt = HALT_NOT;
+        v->last_rip = ++vp->state.rip;
+    }
+    if (vmread(VMCS_GUEST_ACTIVITY) != ACTIVITY_ACTIVE)
+        vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
+}
+
+/* An event whose delivery the exit interrupted goes back into vp->state.event (SDM 28.2.4). */
+void vmx_take_back_event(struct vp *vp)
+{
+    uint32_t info = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
+    if (!(info & INTR_VALID))
+        return;
+    struct event *event = &vp->state.event;
+    *event = (struct event){
+        .valid = true,
+        .type = info >> INTR_TYPE_SHIFT & INTR_TYPE_MASK,
+        .vector = (uint8_t)(info & INTR_VECTOR_MASK),
+        .has_error = info & INTR_ERROR_CODE,
+    };
+    if (event->has_error)
+        event->error = (uint32_t)vmread(VMCS_IDT_VECTORING_ERROR);
+    if (event->type >= EVENT_SOFT_INTERRUPT)
+        event->insn_length = (uint8_t)vmread(VMCS_EXIT_INSN_LENGTH);
+    if (event->type == EVENT_NMI) /* it will be delivered again, which must not be blocked */
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+                vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKING_NMI);
+}
+
+/* An IRET that faulted had already ended the blocking of NMIs; it is to run again (SDM 28.2.3). */
+void vmx_block_nmis_again(struct vp *vp)
+{
+    if (!vp->state.event.valid)
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
+}
+
+/*
+ * The exit left NMIs blocked; the interrupt instruction takes the host's NMI
+ * handler, whose IRET unblocks them. A VP that was halted stays so. With IF
+ * clear it is put before its HLT instead: emulators get stuck in an entry that
+ * is halted with an interrupt pending that it cannot take.
+ */
+void vmx_nmi_exit(struct vp *vp, struct exit *exit)
+{
+    struct vmx_vp *v = vmx_of(vp);
+    __asm__ volatile("int $2" : : : "memory");
+    exit->kind = EXIT_NMI;
+    if (vmread(VMCS_GUEST_ACTIVITY) != ACTIVITY_HLT)
+        return;
+    v->halt = HALT_HALTED;
+    if (!(vp->state.rflags & RFLAGS_IF)) {
+        vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
+        v->last_rip = --vp->state.rip;
+        v->halt = HALT_REWOUND;
+    }
+}
+
+/* #DB and #AC of a child are taken only so that their delivery cannot go on for ever. */
+void vmx_reinject(struct vp *vp, struct exit *exit)
+{
+    if (exit->vector == VECTOR_DB) {
+        enum { DR6_CAUSES = 0xF00F };
+        write_dr6((read_dr6() & ~(uint64_t)0xF) | (exit->parameter & DR6_CAUSES));
+        vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~BIT(13)); /* GD */
+    }
+    vp_inject_exception(vp, exit->vector, exit->has_error, exit->error);
+    exit->kind = EXIT_NOTHING;
+}

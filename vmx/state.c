@@ -1,0 +1,290 @@
+/* VT-x: moving a VP's state between struct vp_state, the VMCS and the processor. */
+#include "vmx/vmx.h"
+
+#include "hv/arch.h"
+#include "hv/cpu.h"
+#include "hv/panic.h"
+#include "hv/partition.h"
+#include "mm/copy.h"
+
+#define CANONICAL(address) ((int64_t)((address) << 16) >> 16 == (int64_t)(address))
+
+static void vmclear(spa_t spa)
+{
+    uint8_t failed;
+    __asm__ volatile("vmclear %1; setna %0" : "=qm"(failed) : "m"(spa) : "cc", "memory");
+    must(!failed);
+}
+
+static void vmptrld(spa_t spa)
+{
+    uint8_t failed;
+    __asm__ volatile("vmptrld %1; setna %0" : "=qm"(failed) : "m"(spa) : "cc", "memory");
+    must(!failed);
+}
+
+/* Registers that are neither in the VMCS nor swapped by hv/fpu.c. A child's CR8 is never in the
+   processor: its accesses exit. */
+static void read_unswitched(struct vp *vp)
+{
+    struct vp_state *s = &vp->state;
+    s->cr2 = read_cr2();
+    s->dr6 = read_dr6();
+    s->star = rdmsr(MSR_STAR);
+    s->lstar = rdmsr(MSR_LSTAR);
+    s->cstar = rdmsr(MSR_CSTAR);
+    s->sfmask = rdmsr(MSR_SFMASK);
+    s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+    if (vmx_caps.rdtscp)
+        s->tsc_aux = rdmsr(MSR_TSC_AUX);
+    if (vp->first)
+        s->cr8 = read_cr8();
+}
+
+/* Values that the processor would refuse were refused when they were set; none may fault here. */
+static void wrmsr_canonical(uint32_t msr, uint64_t value)
+{
+    wrmsr(msr, CANONICAL(value) ? value : 0);
+}
+
+static void write_unswitched(const struct vp *vp)
+{
+    const struct vp_state *s = &vp->state;
+    write_cr2(s->cr2);
+    write_dr6((uint32_t)s->dr6);
+    wrmsr(MSR_STAR, s->star);
+    wrmsr_canonical(MSR_LSTAR, s->lstar);
+    wrmsr_canonical(MSR_CSTAR, s->cstar);
+    wrmsr(MSR_SFMASK, (uint32_t)s->sfmask);
+    wrmsr_canonical(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
+    if (vmx_caps.rdtscp)
+        wrmsr(MSR_TSC_AUX, (uint32_t)s->tsc_aux);
+    if (vp->first)
+        write_cr8(s->cr8 & 0xF);
+}
+
+static void read_segments(struct vp_state *s)
+{
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        uint32_t ar = (uint32_t)vmread(VMCS_GUEST_ES_AR + 2 * i);
+        s->seg[i].base = vmread(VMCS_GUEST_ES_BASE + 2 * i);
+        s->seg[i].limit = (uint32_t)vmread(VMCS_GUEST_ES_LIMIT + 2 * i);
+        s->seg[i].selector = (uint16_t)vmread(VMCS_GUEST_ES_SELECTOR + 2 * i);
+        if (ar & SEGMENT_UNUSABLE)
+            ar &= ~SEGMENT_PRESENT;
+        s->seg[i].attributes = (uint16_t)(ar & SEGMENT_AR_MASK);
+    }
+}
+
+/* What is not present is unusable, but for CS and TR, which must be usable: the entry fails. */
+static void write_segments(const struct vp_state *s)
+{
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        uint32_t ar = s->seg[i].attributes;
+        if (!(ar & SEGMENT_PRESENT) && i != SEG_CS && i != SEG_TR)
+            ar |= SEGMENT_UNUSABLE;
+        vmwrite(VMCS_GUEST_ES_AR + 2 * i, ar);
+        vmwrite(VMCS_GUEST_ES_BASE + 2 * i, s->seg[i].base);
+        vmwrite(VMCS_GUEST_ES_LIMIT + 2 * i, s->seg[i].limit);
+        vmwrite(VMCS_GUEST_ES_SELECTOR + 2 * i, s->seg[i].selector);
+    }
+}
+
+static void save_vmcs(struct vp *vp)
+{
+    struct vp_state *s = &vp->state;
+    uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    s->interrupt_shadow = blocking & (BLOCKING_STI | BLOCKING_MOV_SS);
+    s->nmi_masked = blocking & BLOCKING_NMI;
+    uint64_t mask = vmx_cr0_mask(vp);
+    s->cr0 = (vmread(VMCS_GUEST_CR0) & ~mask) | (vmread(VMCS_CR0_SHADOW) & mask);
+    mask = vmx_cr4_mask(vp);
+    s->cr4 = (vmread(VMCS_GUEST_CR4) & ~mask) | (vmread(VMCS_CR4_SHADOW) & mask);
+    vmread_to(VMCS_GUEST_CR3, &s->cr3);
+    vmread_to(VMCS_GUEST_EFER, &s->efer);
+    read_segments(s);
+    vmread_to(VMCS_GUEST_GDTR_BASE, &s->gdtr.base);
+    s->gdtr.limit = (uint16_t)vmread(VMCS_GUEST_GDTR_LIMIT);
+    vmread_to(VMCS_GUEST_IDTR_BASE, &s->idtr.base);
+    s->idtr.limit = (uint16_t)vmread(VMCS_GUEST_IDTR_LIMIT);
+    vmread_to(VMCS_GUEST_DR7, &s->dr7);
+    vmread_to(VMCS_GUEST_PAT, &s->pat);
+    vmread_to(VMCS_GUEST_DEBUGCTL, &s->debugctl);
+    vmread_to(VMCS_GUEST_SYSENTER_CS, &s->sysenter_cs);
+    vmread_to(VMCS_GUEST_SYSENTER_ESP, &s->sysenter_esp);
+    vmread_to(VMCS_GUEST_SYSENTER_EIP, &s->sysenter_eip);
+}
+
+void vmx_save(struct vp *vp)
+{
+    save_vmcs(vp);
+    read_unswitched(vp);
+}
+
+static bool pae_paging(uint64_t cr0, uint64_t cr4, uint64_t efer)
+{
+    return cr0 & CR0_PG && cr4 & CR4_PAE && !(efer & EFER_LMA);
+}
+
+/* With EPT and PAE paging the four PDPTEs are registers, filled by whoever loads CR3 (SDM 27.3.2.4,
+   4.4.1). An unreadable table is one with nothing present. */
+static void load_pdptes(struct vp *vp)
+{
+    enum { PDPTES = 4 };
+    uint64_t pdptes[PDPTES] = {0};
+    if (!guest_read(&vp->partition->space, vp->state.cr3 & 0xFFFFFFE0, pdptes, sizeof(pdptes)))
+        for (unsigned i = 0; i < PDPTES; i++)
+            pdptes[i] = 0;
+    for (unsigned i = 0; i < PDPTES; i++)
+        vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdptes[i]);
+}
+
+/* CR0, CR3, CR4, EFER. A change of the way addresses are translated needs a flush that no guest
+   instruction makes. */
+static void load_paging(struct vp *vp)
+{
+    const struct vp_state *s = &vp->state;
+    uint64_t cr0 = s->cr0 | CR0_ET | CR0_NE, cr4 = s->cr4 & ~vmx_cr4_mask(vp);
+    if (!vp->first)
+        cr0 &= ~(uint64_t)(CR0_CD | CR0_NW);
+    cr4 |= vmx_caps.cr4_fixed0;
+
+    uint64_t old_cr0 = vmread(VMCS_GUEST_CR0), old_cr4 = vmread(VMCS_GUEST_CR4);
+    uint64_t old_cr3 = vmread(VMCS_GUEST_CR3), old_efer = vmread(VMCS_GUEST_EFER);
+    if (cr0 != old_cr0 || cr4 != old_cr4 || s->cr3 != old_cr3 || s->efer != old_efer) {
+        vp->flush = true;
+        if (pae_paging(cr0, cr4, s->efer))
+            load_pdptes(vp);
+    }
+    vmwrite(VMCS_GUEST_CR0, cr0);
+    vmwrite(VMCS_CR0_SHADOW, s->cr0 | CR0_ET);
+    vmwrite(VMCS_GUEST_CR3, s->cr3);
+    vmwrite(VMCS_GUEST_CR4, cr4);
+    vmwrite(VMCS_CR4_SHADOW, s->cr4 & ~vmx_cr4_mask(vp));
+    vmwrite(VMCS_GUEST_EFER, s->efer);
+    vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.entry | (s->efer & EFER_LMA ? ENTRYC_IA32E_GUEST : 0));
+}
+
+/* The interrupt shadow is blocking by STI, which needs IF, or else by MOV SS (SDM 27.3.1.5). */
+static void load_interruptibility(struct vp *vp)
+{
+    const struct vp_state *s = &vp->state;
+    uint64_t blocking = s->nmi_masked ? BLOCKING_NMI : 0;
+    if (s->interrupt_shadow) {
+        uint64_t old = vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_STI | BLOCKING_MOV_SS);
+        if (old != 0 && (s->rflags & RFLAGS_IF || old == BLOCKING_MOV_SS))
+            blocking |= old;
+        else
+            blocking |= s->rflags & RFLAGS_IF ? BLOCKING_STI : BLOCKING_MOV_SS;
+    }
+    vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking);
+    /* Elsewhere, it is neither halted nor in the middle of a single step. */
+    if (s->rip != vmx_of(vp)->last_rip) {
+        vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
+        vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
+        vmx_of(vp)->halt = HALT_NOT;
+        vmx_of(vp)->last_rip = s->rip;
+    }
+    vmx_fix_pending_debug(s->rflags);
+}
+
+/* SDM 27.3.1.5: while blocked by STI or MOV SS, or halted, BS must be as TF says. */
+bool vmx_fix_pending_debug(uint64_t rflags)
+{
+    uint64_t pending = vmread(VMCS_GUEST_PENDING_DEBUG), right = pending;
+    uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_STI | BLOCKING_MOV_SS);
+    if (blocking == 0 && vmread(VMCS_GUEST_ACTIVITY) != ACTIVITY_HLT)
+        return false;
+    if (rflags & RFLAGS_TF && !(vmread(VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF))
+        right |= PENDING_DEBUG_BS;
+    else
+        right &= ~PENDING_DEBUG_BS;
+    vmwrite(VMCS_GUEST_PENDING_DEBUG, right);
+    return right != pending;
+}
+
+void vmx_load(struct vp *vp)
+{
+    const struct vp_state *s = &vp->state;
+    load_paging(vp);
+    load_interruptibility(vp);
+    write_segments(s);
+    vmwrite(VMCS_GUEST_GDTR_BASE, s->gdtr.base);
+    vmwrite(VMCS_GUEST_GDTR_LIMIT, s->gdtr.limit);
+    vmwrite(VMCS_GUEST_IDTR_BASE, s->idtr.base);
+    vmwrite(VMCS_GUEST_IDTR_LIMIT, s->idtr.limit);
+    vmwrite(VMCS_GUEST_DR7, s->dr7);
+    vmwrite(VMCS_GUEST_PAT, s->pat);
+    vmwrite(VMCS_GUEST_DEBUGCTL, s->debugctl);
+    vmwrite(VMCS_GUEST_SYSENTER_CS, s->sysenter_cs);
+    vmwrite(VMCS_GUEST_SYSENTER_ESP, s->sysenter_esp);
+    vmwrite(VMCS_GUEST_SYSENTER_EIP, s->sysenter_eip);
+    vmwrite(VMCS_TSC_OFFSET, s->tsc_offset);
+    write_unswitched(vp);
+}
+
+void vmx_switch_in(struct vp *vp)
+{
+    struct vmx_vp *v = vmx_of(vp);
+    if (!v->configured)
+        vmclear(vp->control_spa);
+    vmptrld(vp->control_spa);
+    if (!v->configured) {
+        vmx_configure(vp);
+        vp->touched = true;
+    }
+    if (v->host_cpu != this_cpu()->index + 1)
+        vmx_write_host(vp);
+    vp->loaded = true;
+    vmx_update_intercepts(vp);
+    if (!vp->touched) /* vmx_load writes them as well */
+        write_unswitched(vp);
+}
+
+/*
+ * A VP of the first partition stays where it is: its VMCS remains active on this
+ * processor, and what was not asked for is not read. A child's VP leaves the processor.
+ */
+void vmx_switch_out(struct vp *vp)
+{
+    if (!vp->synced && vp->first) {
+        read_unswitched(vp);
+    } else if (!vp->synced) {
+        vmx_save(vp);
+        vp->synced = true;
+    }
+    if (!vp->first) {
+        vmclear(vp->control_spa);
+        vp->launched = false;
+    }
+    vp->loaded = false;
+}
+
+struct vp_mode vmx_mode(struct vp *vp)
+{
+    uint64_t cr0 = vp->state.cr0, efer = vp->state.efer;
+    uint32_t cs = vp->state.seg[SEG_CS].attributes, ss = vp->state.seg[SEG_SS].attributes;
+    if (!vp->synced && vp->loaded) {
+        cr0 = vmread(VMCS_GUEST_CR0);
+        efer = vmread(VMCS_GUEST_EFER);
+        cs = (uint32_t)vmread(VMCS_GUEST_CS_AR);
+        ss = (uint32_t)vmread(VMCS_GUEST_SS_AR);
+    }
+    bool long_mode = efer & EFER_LMA;
+    return (struct vp_mode){
+        .cpl = ss >> 5 & 3,
+        .protected_mode = cr0 & CR0_PE && !(vp->state.rflags & RFLAGS_VM),
+        .long_mode = long_mode,
+        .code64 = long_mode && cs >> 13 & 1,
+    };
+}
+
+uint64_t vmx_guest_cr4(struct vp *vp)
+{
+    uint64_t mask = vmx_cr4_mask(vp);
+    if (vp->synced || !vp->loaded)
+        return vp->state.cr4;
+    return (vmread(VMCS_GUEST_CR4) & ~mask) | (vmread(VMCS_CR4_SHADOW) & mask);
+}
