@@ -103,4 +103,7 @@ _Noreturn void hv_ap_main(struct cpu *cpu);
 /* Allocates zeroed, page-aligned memory out of hv_start..hv_end; boot only; boot_refuse when out. */
 void *boot_alloc(uint64_t size);
 
+/* Physical address of an object of the image itself (code, data, bss), after relocation. */
+spa_t image_phys(const void *p);
+
 #endif
