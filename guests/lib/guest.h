@@ -8,6 +8,7 @@
 #ifndef GUESTS_LIB_GUEST_H
 #define GUESTS_LIB_GUEST_H
 
+#include "guests/lib/child.h"
 #include "guests/lib/cpu.h"
 #include "guests/lib/hypercall.h"
 #include "guests/lib/machine.h"
