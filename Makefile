@@ -40,6 +40,8 @@ $(BUILD)/vellum.elf: $(BUILD)/vellum64.elf
 	$(OBJCOPY) -O elf32-i386 --strip-debug $< $@
 
 include guests/guests.mk
+include scripts/unit.mk
+include scripts/test.mk
 
 clean:
 	rm -rf $(BUILD)

@@ -1,0 +1,47 @@
+# `make run`, `make test`, `make lint`, `make bench`, `make fuzz`, and how the fuzz targets are
+# built: X_fuzz.c, for the build machine, by clang with libFuzzer. (Unit tests: scripts/unit.mk.)
+
+FUZZ_SECONDS ?= 60
+FUZZERS      := $(patsubst %.c,$(BUILD)/fuzz/%,$(wildcard boot/*_fuzz.c hypercalls/*_fuzz.c))
+
+# The direct map is an array (mm/phys.h). A fuzzer names what it links as a unit test does, in
+#     /* fuzz: x.c mm/pool.c */
+FUZZ_FLAGS := -std=gnu17 -O1 -g -DDIRECT_MAP_BASE=0x200000000000UL -Wall -Wextra -fno-strict-aliasing \
+              -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I.
+
+fuzz-sources = $(1).c $(wildcard $(shell sed -n 's@^/\* fuzz: \(.*\) \*/$$@\1@p' $(1).c))
+
+define FUZZ_RULE
+$(BUILD)/fuzz/$(1): $(call fuzz-sources,$(1)) $(wildcard */*.h */fake/*.h) scripts/test.mk
+	@mkdir -p $$(@D)
+	clang $$(FUZZ_FLAGS) -o $$@ $$(filter %.c,$$^)
+endef
+$(foreach fuzzer,$(FUZZERS:$(BUILD)/fuzz/%=%),$(eval $(call FUZZ_RULE,$(fuzzer))))
+
+# Everything for the build machine that scripts/test.py runs.
+host-tests: $(FUZZERS) $(UNIT_TESTS:%=$(UNIT_DIR)/%_test)
+
+test:
+	@scripts/setup.sh
+	@BUILD=$(BUILD) python3 scripts/test.py
+
+lint:
+	@scripts/setup.sh build lint test
+	@scripts/lint.sh
+
+# One fuzzer after another, by hand: make fuzz FUZZ_SECONDS=600
+fuzz: $(FUZZERS)
+	@for fuzzer in $(FUZZERS); do mkdir -p $$fuzzer.corpus && \
+	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=20 -artifact_prefix=$$fuzzer- \
+	    $$fuzzer.corpus || exit 1; done
+
+# The demonstration. MACHINE=qemu|bochs-intel|bochs-amd, ACCEL=tcg|kvm.
+MACHINE ?= qemu
+ACCEL   ?= tcg
+run: $(BUILD)/vellum.elf $(BUILD)/guests/statepage.elf
+	@scripts/boot.sh --machine $(MACHINE) --accel $(ACCEL) --timeout 300 $(BUILD)/guests/statepage.elf
+
+bench: $(BUILD)/vellum.elf $(BUILD)/guests/bench.elf
+	@BUILD=$(BUILD) python3 scripts/bench.py
+
+.PHONY: host-tests test lint fuzz run bench
