@@ -10,11 +10,11 @@
 #define COMMAND_LINE_SIZE 1024
 
 enum memory_kind { /* the multiboot and E820 numbers */
-    MEMORY_AVAILABLE = 1,
-    MEMORY_RESERVED = 2,
-    MEMORY_ACPI = 3,
-    MEMORY_NVS = 4,
-    MEMORY_BAD = 5,
+                   MEMORY_AVAILABLE = 1,
+                   MEMORY_RESERVED = 2,
+                   MEMORY_ACPI = 3,
+                   MEMORY_NVS = 4,
+                   MEMORY_BAD = 5,
 };
 
 struct memory_range {
@@ -38,19 +38,19 @@ enum role { ROLE_ROOT, ROLE_LAYERED, ROLE_GUEST };
 
 struct boot_options {
     enum role role;
-    uint32_t cpus;          /* cpus=N, default MAX_CPUS */
-    uint64_t pool_mib;      /* pool=MiB, default 8 */
-    enum log_level log;     /* log=error|warn|info|debug, default info */
+    uint32_t cpus;      /* cpus=N, default MAX_CPUS */
+    uint64_t pool_mib;  /* pool=MiB, default 8 */
+    enum log_level log; /* log=error|warn|info|debug, default info */
     enum console_port console;
 };
 
 struct boot_info {
-    struct memory_map memory;  /* as the firmware gave it */
+    struct memory_map memory; /* as the firmware gave it */
     uint32_t module_count;
     struct module modules[MAX_MODULES];
     char command_line[COMMAND_LINE_SIZE]; /* the hypervisor's own */
-    spa_t rsdp;                /* 0 when not found yet */
-    uint8_t rsdp_copy[36];     /* from Multiboot 2 tags, when rsdp is 0 and this begins "RSD PTR " */
+    spa_t rsdp;                           /* 0 when not found yet */
+    uint8_t rsdp_copy[36]; /* from Multiboot 2 tags, when rsdp is 0 and this begins "RSD PTR " */
     struct boot_options options;
 
     /* processors from the MADT, the boot processor first */
@@ -59,9 +59,9 @@ struct boot_info {
 
     /* what the hypervisor keeps: one range below 4 GiB, already split off guest_memory */
     spa_t hv_start, hv_end;
-    spa_t pool_start, pool_end;    /* the first partition's pool, inside hv_start..hv_end */
+    spa_t pool_start, pool_end;     /* the first partition's pool, inside hv_start..hv_end */
     struct memory_map guest_memory; /* memory less what the hypervisor keeps (shown as reserved) */
-    uint64_t frame_count;          /* highest RAM frame + 1 */
+    uint64_t frame_count;           /* highest RAM frame + 1 */
     uint64_t first_instruction_tsc; /* TSC when the hypervisor's entry was reached */
 };
 
@@ -75,7 +75,7 @@ extern struct boot_info boot_info;
 struct first_entry {
     uint32_t eip, eax, ebx, esi, esp;
     uint16_t code_selector, data_selector; /* hidden parts are flat 4 GiB */
-    uint32_t gdt_base;  /* 0: none */
+    uint32_t gdt_base;                     /* 0: none */
     uint16_t gdt_limit;
 };
 
