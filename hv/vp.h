@@ -156,6 +156,8 @@ struct vp {
     uint64_t deliverability;   /* register 0x10006 */
 
     struct spinlock page_lock; /* over pages[].spn against a stop on another processor */
+    bool published;            /* stopped, and state is exact: what a register page shows is valid.
+                                  Under page_lock */
     struct state_page pages[STATE_PAGE_COUNT];
 };
 _Static_assert(sizeof(struct vp) <= PAGE_SIZE, "a VP is one page of its partition's pool");

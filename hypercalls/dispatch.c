@@ -340,7 +340,8 @@ static uint32_t answer(struct call *call)
         return status;
     if (!row->locked)
         return run_simple(call);
-    lock(&hv_lock);
+    if (!lock_or_yield(call->cpu))
+        return CALL_CONTINUE;
     status = row->rep ? run_rep(call) : run_simple(call);
     unlock(&hv_lock);
     return status;

@@ -124,6 +124,30 @@ bool gpa_release_space(struct partition *p, const struct call *call);
  */
 bool state_page_take(struct vp *vp);
 
+/* hypercalls/events.c. set: INVALID_REGISTER_VALUE and nothing changed, or SUCCESS. */
+uint64_t pending_interruption_of(const struct event *event);
+uint64_t interrupt_state_of(const struct vp_state *state);
+uint32_t pending_interruption_set(struct vp *vp, uint64_t value);
+uint32_t interrupt_state_set(struct vp_state *state, uint64_t value);
+uint32_t pending_event_set(struct vp *vp, const struct hv_register_value *value);
+/* The VP is about to run: turns a pending event into the event of the next entry. */
+void pending_event_deliver(struct vp *vp);
+
+/* hypercalls/validate.c: what the processor would refuse (SDM 27.3.1, APM 15.5.1). */
+
+bool rflags_are_valid(uint64_t rflags);
+/* CR0 and CR4 by themselves; bits that are set in `old` are taken again. */
+bool cr0_is_valid(uint64_t cr0, uint64_t old);
+bool cr4_is_valid(uint64_t cr4, uint64_t old);
+bool efer_is_valid(uint64_t efer, uint64_t old);
+bool pat_is_valid(uint64_t pat);
+/* RIP for the mode of `state`: canonical in 64-bit mode, below 4 GiB elsewhere. */
+bool rip_is_valid(const struct vp_state *state, uint64_t rip);
+/* A segment by itself, as the register `index` (enum segment_index). */
+bool segment_is_valid(const struct segment *segment, unsigned index);
+/* Whether the state as a whole could be entered. */
+bool state_is_valid(const struct vp_state *state);
+
 /* Handlers, by file. */
 call_handler call_notify_long_spin_wait; /* dispatch.c */
 

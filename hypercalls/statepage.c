@@ -1,0 +1,360 @@
+/*
+ * State pages: HvCallMapVpStatePage (0xE1), HvCallUnmapVpStatePage (0xE2), and
+ * the life of the pages in between. A page is a frame of the target's pool that
+ * shows through one or two overlays.
+ *
+ * Decisions: bad input is told in the order of abi section 2, rows 2 to 8. A
+ * layered host that leaves the place of a child's page open is refused with
+ * row 7, after "already mapped". Without a free GPN in the overlay window:
+ * NO_RESOURCES. A register page that is mapped while its VP runs on another
+ * processor holds only the version until the VP stops. What a writer left dirty
+ * in a page is lost with the page. Unknown dirty bits are not looked at. A tail of the message page that a shorter
+ * message does not use is zero.
+ *
+ * Locks: hv_lock over mapping and unmapping; vp->page_lock, innermost, over
+ * pages[].spn and vp->published, because a VP stops and starts without hv_lock.
+ */
+#include "hypercalls/table.h"
+
+#include "hv/apic.h"
+#include "hv/arch.h"
+#include "hv/console.h"
+#include "hv/fpu.h"
+#include "hv/partition.h"
+#include "hv/string.h"
+#include "mm/phys.h"
+
+#define REGISTER_PAGE_VERSION 1
+#define XMM_COUNT             6
+
+#define VTL_TARGET_MASK 0x0F
+#define VTL_USE_TARGET  0x10
+#define VTL_RESERVED    0xE0
+
+_Static_assert((int)STATE_PAGE_REGISTERS == (int)HV_VP_STATE_PAGE_REGISTERS, "page types");
+_Static_assert((int)STATE_PAGE_INTERCEPT == (int)HV_VP_STATE_PAGE_INTERCEPT_MESSAGE, "page types");
+_Static_assert(sizeof(struct hv_segment) == sizeof(struct segment), "one layout");
+_Static_assert(SEG_GS == 5 && SEG_ES == 0, "the page has the first six");
+
+/* Writes the whole state. It is exact, vector registers included. Lock: page_lock. */
+static void write_registers(const struct vp *vp, struct hv_register_page *page, bool valid)
+{
+    const struct vp_state *s = &vp->state;
+    page->version = REGISTER_PAGE_VERSION;
+    page->zero = 0;
+    for (unsigned i = 0; i < GPR_COUNT; i++)
+        page->gpr[i] = s->gpr[i];
+    page->rip = s->rip;
+    page->rflags = s->rflags;
+    for (unsigned i = 0; i < XMM_COUNT; i++)
+        fpu_get_xmm(vp, i, page->xmm[i]);
+    uint64_t *segments = (uint64_t *)page->segment;
+    const uint64_t *source = (const uint64_t *)s->seg;
+    for (unsigned i = 0; i < sizeof(page->segment) / 8; i++)
+        segments[i] = source[i];
+    page->cr0 = s->cr0;
+    page->cr3 = s->cr3;
+    page->cr4 = s->cr4;
+    page->cr8 = s->cr8;
+    page->efer = s->efer;
+    page->dr7 = s->dr7;
+    page->pending_interruption = pending_interruption_of(&s->event);
+    page->interrupt_state = interrupt_state_of(s);
+    page->instruction_emulation_hints = 0;
+    page->xfem = s->xcr0;
+    page->vector_count = 0;
+    page->dirty = 0;
+    __atomic_store_n(&page->is_valid, valid, __ATOMIC_RELEASE);
+}
+
+static struct hv_register_page *register_page(const struct vp *vp)
+{
+    spn_t spn = vp->pages[STATE_PAGE_REGISTERS].spn;
+    return spn == SPN_NONE ? NULL : page_ptr(spn);
+}
+
+void state_page_publish(struct vp *vp)
+{
+    lock(&vp->page_lock);
+    struct hv_register_page *page = register_page(vp);
+    if (page)
+        write_registers(vp, page, true);
+    vp->published = true;
+    unlock(&vp->page_lock);
+}
+
+/* The common case: only what needs no look at the rest of the state. False: refused. */
+static bool take_simple(struct vp *vp, const struct hv_register_page *copy)
+{
+    struct vp_state *s = &vp->state;
+    if (copy->dirty & HV_DIRTY_RIP) {
+        if (!rip_is_valid(s, copy->rip))
+            return false;
+        s->rip = copy->rip;
+        if (s->interrupt_shadow) { /* that of an instruction which is no longer the last */
+            vp_touch(vp);
+            s->interrupt_shadow = false;
+        }
+    }
+    if (copy->dirty & HV_DIRTY_GENERAL)
+        memcpy(s->gpr, copy->gpr, sizeof(s->gpr));
+    return true;
+}
+
+/* Segments or flags as well: the state as a whole must hold. False: refused, nothing changed. */
+static bool take_all(struct vp *vp, const struct hv_register_page *copy)
+{
+    struct vp_state next = vp->state;
+    if (copy->dirty & HV_DIRTY_GENERAL)
+        memcpy(next.gpr, copy->gpr, sizeof(next.gpr));
+    if (copy->dirty & HV_DIRTY_RIP)
+        next.rip = copy->rip;
+    if (copy->dirty & HV_DIRTY_RFLAGS)
+        next.rflags = copy->rflags;
+    if (copy->dirty & HV_DIRTY_SEGMENTS)
+        memcpy(next.seg, copy->segment, sizeof(copy->segment));
+    if (copy->dirty & (HV_DIRTY_RIP | HV_DIRTY_RFLAGS))
+        next.interrupt_shadow = false;
+    if (!state_is_valid(&next))
+        return false;
+    vp->state = next;
+    vp->touched = true;
+    return true;
+}
+
+/*
+ * Takes in what a writer left in the page of a stopped VP. The page is copied
+ * once, up to the last field that is looked at. Lock: page_lock.
+ */
+static bool take(struct vp *vp, const struct hv_register_page *page)
+{
+    enum { COPY_SIZE = offsetof(struct hv_register_page, cr0) };
+    if (*(const volatile uint32_t *)&page->dirty == 0)
+        return true;
+    struct hv_register_page copy;
+    memcpy(&copy, page, COPY_SIZE);
+    __asm__ volatile("" : : : "memory"); /* the compiler must not look at the page again */
+    bool whole = (copy.dirty & (HV_DIRTY_RFLAGS | HV_DIRTY_SEGMENTS)) != 0;
+    if (!(whole ? take_all(vp, &copy) : take_simple(vp, &copy)))
+        return false;
+    if (copy.dirty & HV_DIRTY_XMM)
+        for (unsigned i = 0; i < XMM_COUNT; i++)
+            fpu_set_xmm(vp, i, copy.xmm[i]);
+    return true;
+}
+
+bool state_page_consume(struct vp *vp)
+{
+    bool accepted = true;
+    lock(&vp->page_lock);
+    struct hv_register_page *page = register_page(vp);
+    if (page && vp->published)
+        accepted = take(vp, page);
+    if (accepted && vp->touched)
+        accepted = state_is_valid(&vp->state);
+    if (accepted && vp->pending_event[0])
+        pending_event_deliver(vp);
+    if (page && !accepted) {
+        write_registers(vp, page, true);
+    } else if (page) {
+        page->dirty = 0;
+        __atomic_store_n(&page->is_valid, 0, __ATOMIC_RELEASE);
+    }
+    vp->published = !accepted;
+    unlock(&vp->page_lock);
+    return accepted;
+}
+
+bool state_page_take(struct vp *vp)
+{
+    lock(&vp->page_lock);
+    struct hv_register_page *page = register_page(vp);
+    bool accepted = !page || !vp->published || take(vp, page);
+    if (page && vp->published && !accepted)
+        write_registers(vp, page, true);
+    unlock(&vp->page_lock);
+    return accepted;
+}
+
+void state_page_message(struct vp *vp, const struct hv_message *message)
+{
+    lock(&vp->page_lock);
+    spn_t spn = vp->pages[STATE_PAGE_INTERCEPT].spn;
+    if (spn != SPN_NONE) {
+        uint64_t *page = page_ptr(spn);
+        const uint64_t *source = (const uint64_t *)message;
+        unsigned used = (unsigned)(sizeof(message->header) + message->header.payload_size) / 8;
+        for (unsigned i = 0; i < sizeof(*message) / 8; i++)
+            page[i] = i < used ? source[i] : 0;
+    }
+    unlock(&vp->page_lock);
+}
+
+void state_page_unmap(struct vp *vp, enum state_page_type type)
+{
+    struct state_page *page = &vp->pages[type];
+    lock(&vp->page_lock);
+    spn_t spn = page->spn;
+    page->spn = SPN_NONE;
+    unlock(&vp->page_lock);
+    for (unsigned i = 0; i < ARRAY_SIZE(page->places); i++)
+        if (page->places[i].space)
+            overlay_unmap(&page->places[i]);
+    pool_free(page->pool, spn);
+}
+
+/* Where a page goes: one or two spaces, and the GPN. */
+struct plan {
+    struct {
+        struct space *space;
+        uint8_t prot;
+    } place[2];
+    unsigned count;
+    gpn_t gpn;
+};
+
+static bool location_is_good(const struct space *space, gpn_t gpn)
+{
+    return gpn >> (space->gpa_bits - PAGE_SHIFT) == 0 && gpn != APIC_PAGE_GPN &&
+           overlay_at(space, gpn) == NULL;
+}
+
+/* The placement table and row 7 of abi section 2. */
+static uint32_t make_plan(const struct call *call, struct partition *target,
+                          const struct hv_input_map_vp_state_page *in, struct plan *plan)
+{
+    struct partition *caller = call->caller;
+    struct space *own = &caller->space, *theirs = &target->space;
+    bool provided = (in->flags & HV_MAP_LOCATION_PROVIDED) != 0;
+    bool self = target == caller;
+    bool root = (caller->privileges & PRIVILEGE_CPU_MANAGEMENT) != 0;
+    plan->count = 1;
+    if (self || !root) {
+        plan->place[0].space = own;
+        plan->place[0].prot = MAP_READ | MAP_WRITE;
+    } else {
+        plan->place[0].space = theirs;
+        plan->place[0].prot = MAP_READ;
+    }
+    if (provided) {
+        plan->gpn = in->requested_map_location;
+        return location_is_good(plan->place[0].space, plan->gpn) ? HV_STATUS_SUCCESS
+                                                                 : HV_STATUS_INVALID_PARAMETER;
+    }
+    if (!self && !root)
+        return HV_STATUS_INVALID_PARAMETER;
+    if (!self) {
+        plan->place[1].space = own;
+        plan->place[1].prot = MAP_READ | MAP_WRITE;
+        plan->count = 2;
+    }
+    plan->gpn = overlay_choose(plan->place[0].space, self ? NULL : own);
+    return plan->gpn == GPN_NONE ? HV_STATUS_NO_RESOURCES : HV_STATUS_SUCCESS;
+}
+
+/* Puts the page into place, or leaves everything as it was. Row 8. */
+static uint32_t place(const struct plan *plan, struct vp *vp, enum state_page_type type)
+{
+    struct state_page *page = &vp->pages[type];
+    page->location = plan->gpn;
+    for (unsigned i = 0; i < plan->count; i++) {
+        struct overlay *o = &page->places[i];
+        o->gpn = plan->gpn;
+        o->spn = page->spn;
+        o->prot = plan->place[i].prot;
+        o->owner = vp;
+        o->kind = OVERLAY_STATE_PAGE;
+        o->index = (uint8_t)type;
+        enum overlay_result result = overlay_map(o, plan->place[i].space);
+        if (result == OVERLAY_OK)
+            continue;
+        state_page_unmap(vp, type);
+        if (result == OVERLAY_BAD_GPN)
+            return HV_STATUS_INVALID_PARAMETER;
+        return plan->place[i].space == &vp->partition->space ? HV_STATUS_INSUFFICIENT_MEMORY
+                                                             : HV_STATUS_INSUFFICIENT_ROOT_MEMORY;
+    }
+    return HV_STATUS_SUCCESS;
+}
+
+/*
+ * The first contents of a register page. From here on a stop of the VP writes
+ * to it. The calling VP's own page shows the state at the call, not valid.
+ */
+static void begin_page(const struct call *call, struct vp *vp, enum state_page_type type, spn_t spn)
+{
+    bool own = vp == call->vp;
+    if (own && type == STATE_PAGE_REGISTERS) {
+        vp_sync(vp);
+        fpu_save(vp);
+        fpu_restore(vp); /* the guest's XCR0 again */
+    }
+    lock(&vp->page_lock);
+    if (type == STATE_PAGE_REGISTERS) {
+        struct hv_register_page *page = page_ptr(spn);
+        if (own || vp->published)
+            write_registers(vp, page, vp->published);
+        else
+            page->version = REGISTER_PAGE_VERSION;
+    }
+    vp->pages[type].pool = &vp->partition->pool;
+    vp->pages[type].spn = spn;
+    unlock(&vp->page_lock);
+}
+
+/* Row 5. Type 2 (GHCB) is SEV-SNP's, which there is not. */
+static bool page_input_is_good(uint16_t type, uint8_t input_vtl)
+{
+    if (type >= STATE_PAGE_COUNT || (input_vtl & VTL_RESERVED))
+        return false;
+    return !(input_vtl & VTL_USE_TARGET) || !(input_vtl & VTL_TARGET_MASK);
+}
+
+uint32_t call_map_vp_state_page(struct call *call)
+{
+    const struct hv_input_map_vp_state_page *in = (const void *)call->input;
+    struct vp *vp;
+    uint32_t status = target_vp(call, in->partition_id, in->vp_index, &vp);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    if (in->flags & ~HV_MAP_LOCATION_PROVIDED) {
+        static bool said;
+        if (!said)
+            say_info("MapVpStatePage: reserved flag bits %x, refused (older Linux left stale bytes "
+                     "there)",
+                     in->flags);
+        said = true;
+        return HV_STATUS_INVALID_PARAMETER;
+    }
+    if (!page_input_is_good(in->type, in->input_vtl))
+        return HV_STATUS_INVALID_PARAMETER;
+    enum state_page_type type = (enum state_page_type)in->type;
+    if (vp->pages[type].spn != SPN_NONE)
+        return HV_STATUS_OPERATION_DENIED;
+    struct plan plan;
+    status = make_plan(call, vp->partition, in, &plan);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    spn_t spn = pool_alloc(&vp->partition->pool, FRAME_OVERLAY);
+    if (spn == SPN_NONE)
+        return HV_STATUS_INSUFFICIENT_MEMORY;
+    begin_page(call, vp, type, spn);
+    call->output[0] = plan.gpn;
+    return place(&plan, vp, type);
+}
+
+uint32_t call_unmap_vp_state_page(struct call *call)
+{
+    const struct hv_input_unmap_vp_state_page *in = (const void *)call->input;
+    struct vp *vp;
+    uint32_t status = target_vp(call, in->partition_id, in->vp_index, &vp);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    if (in->reserved || !page_input_is_good(in->type, in->input_vtl))
+        return HV_STATUS_INVALID_PARAMETER;
+    enum state_page_type type = (enum state_page_type)in->type;
+    if (vp->pages[type].spn == SPN_NONE)
+        return HV_STATUS_NOT_FOUND;
+    state_page_unmap(vp, type);
+    return HV_STATUS_SUCCESS;
+}
