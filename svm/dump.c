@@ -202,7 +202,7 @@ void svm_dump(struct vp *vp)
 
     say_error("VMCB at %016lx, armed 0x%x:", vp->control_spa, svm_of(vp)->armed);
     for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
-        say_error("  %03x %-20s %0*lx", fields[i].offset, fields[i].name, 2 * fields[i].size,
+        say_error("  %03x %-20s %016lx", fields[i].offset, fields[i].name,
                   field_value(base + fields[i].offset, fields[i].size));
     say_error("  0d1 %-20s %016lx %014lx", "bytes", field_value(vmcb->bytes, 8),
               field_value(vmcb->bytes + 8, 7));

@@ -22,6 +22,7 @@ static void step_begin(struct vp *vp, enum svm_armed kind)
     struct svm_vp *svm = svm_of(vp);
     svm->step_tf = vp->state.rflags & RFLAGS_TF;
     svm->step_dr6 = vmcb_of(vp)->save.dr6;
+    svm->step_rip = vp->state.rip;
     svm_arm(vp, (uint8_t)kind, ARMED_STEP | ARMED_IRET);
 }
 
@@ -31,18 +32,36 @@ static bool is_software(const struct event *event)
     return event->type >= EVENT_SOFT_INTERRUPT;
 }
 
+/* VMRUN would refuse others, APM 15.20. */
+static bool event_is_possible(const struct event *event)
+{
+    switch (event->type) {
+    case EVENT_EXCEPTION:
+    case EVENT_PRIVILEGED_SOFT:
+    case EVENT_SOFT_EXCEPTION:
+        return event->vector < 32 && event->vector != VECTOR_NMI;
+    case EVENT_INTERRUPT:
+    case EVENT_NMI:
+    case EVENT_SOFT_INTERRUPT:
+        return true;
+    }
+    return false;
+}
+
 /*
  * A software event pushes the address behind its instruction. Whether the
  * processor takes that from rip or from the next-rip field (APM 15.20) depends
  * on it having the latter, so both say the same. INT1, INT3 and INTO are
  * injected as exceptions: SVM's event types end at 4.
  */
-static void inject(struct vp *vp, struct vmcb *vmcb)
+static bool inject(struct vp *vp, struct vmcb *vmcb)
 {
     struct svm_vp *svm = svm_of(vp);
     const struct event *event = &vp->state.event;
     uint64_t type = event->type;
 
+    if (!event_is_possible(event))
+        return false;
     svm->injected = *event;
     svm->injected_rip = vp->state.rip;
     if (is_software(event)) {
@@ -61,6 +80,7 @@ static void inject(struct vp *vp, struct vmcb *vmcb)
         vp->state.nmi_masked = true;
         svm_arm(vp, ARMED_IRET, ARMED_STEP);
     }
+    return true;
 }
 
 static void nmi_undone(struct vp *vp)
@@ -103,6 +123,7 @@ bool svm_before_entry(struct vp *vp, struct exit *exit)
     struct vmcb *vmcb = vmcb_of(vp);
     struct svm_vp *svm = svm_of(vp);
 
+    vmcb->event_injection = 0;
     if (vp->want_nmi_window && nmi_window(vp, vmcb)) {
         exit->kind = EXIT_NMI_WINDOW;
         return false;
@@ -117,7 +138,11 @@ bool svm_before_entry(struct vp *vp, struct exit *exit)
         /* An event's delivery cannot be stepped; a masked NMI then waits for the next IRET. */
         if (svm->armed & ARMED_STEP)
             svm_arm(vp, vp->state.nmi_masked ? ARMED_IRET : 0, ARMED_STEP);
-        inject(vp, vmcb);
+        if (!inject(vp, vmcb)) {
+            exit->kind = EXIT_ENTRY_FAILED;
+            exit->reason = SVM_EXIT_INVALID;
+            return false;
+        }
     }
     if (svm->armed & ARMED_STEP)
         vmcb->save.rflags |= RFLAGS_TF;
@@ -128,7 +153,6 @@ void svm_entry_cancelled(struct vp *vp)
 {
     struct vmcb *vmcb = vmcb_of(vp);
     struct svm_vp *svm = svm_of(vp);
-    vmcb->event_injection = 0;
     if (svm->injected.valid && svm->injected.type == EVENT_NMI)
         nmi_undone(vp);
     svm->injected.valid = false;
@@ -177,7 +201,9 @@ static bool step_end(struct vp *vp, struct vmcb *vmcb)
     bool over_iret = svm->armed & ARMED_STEP_IRET;
     uint64_t dr6 = vmcb->save.dr6;
     uint32_t code = (uint32_t)vmcb->exit_code;
-    bool stepped = code == SVM_EXIT_EXCEPTION + VECTOR_DB && (dr6 & DR6_STEP);
+    /* DR6 ought to say that it was a step (APM 15.12.2); where it does not, rip tells. */
+    bool stepped = code == SVM_EXIT_EXCEPTION + VECTOR_DB &&
+                   ((dr6 & DR6_STEP) || vp->state.rip != svm->step_rip);
 
     /* Over IRET, RFLAGS come from the guest's stack, and TF with them. */
     if (!(stepped && over_iret))
@@ -190,8 +216,7 @@ static bool step_end(struct vp *vp, struct vmcb *vmcb)
         if (svm->step_tf || (dr6 & DR6_BREAKS & ~svm->step_dr6)) {
             vp->state.event =
                 (struct event){.valid = true, .type = EVENT_EXCEPTION, .vector = VECTOR_DB};
-            if (!svm->step_tf)
-                vmcb_set_dr6(vmcb, dr6 & ~DR6_STEP);
+            vmcb_set_dr6(vmcb, svm->step_tf ? dr6 | DR6_STEP : dr6 & ~DR6_STEP);
         } else {
             vmcb_set_dr6(vmcb, svm->step_dr6);
         }
@@ -227,6 +252,7 @@ bool svm_after_exit(struct vp *vp)
     struct vmcb *vmcb = vmcb_of(vp);
     struct svm_vp *svm = svm_of(vp);
 
+    svm->armed &= (uint8_t)~ARMED_LOADED;
     vmcb->event_injection = 0;
     if (svm->injected.valid)
         vp->state.event.valid = false;

@@ -133,13 +133,14 @@ static void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, ui
         break;
     case SVM_EXIT_INIT:
         init_seen();
+        exit->kind = EXIT_NOTHING;
         break;
     case SVM_EXIT_VINTR:
-        svm_arm(vp, 0, ARMED_WINDOW);
         exit->kind = EXIT_INTERRUPT_WINDOW;
         break;
     case SVM_EXIT_IRET:
         svm_iret_reached(vp);
+        exit->kind = EXIT_NOTHING;
         break;
     case SVM_EXIT_SHUTDOWN:
         exit->kind = EXIT_TRIPLE_FAULT;
@@ -168,12 +169,20 @@ static void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, ui
     }
 }
 
-/* The processor refused the state. Its save area may hold the host's registers: not copied. */
-static void entry_failed(struct vp *vp, struct vmcb *vmcb, struct exit *exit)
+/*
+ * The processor refused the state, which then is what svm_load wrote. Some save
+ * the host's registers over it, so it is written once more, to be dumped and
+ * for a parent to look at.
+ */
+static void entry_failed(struct vp *vp, struct exit *exit)
 {
     exit->kind = EXIT_ENTRY_FAILED;
-    vmcb->clean = 0;
     svm_entry_cancelled(vp);
+    if (svm_of(vp)->armed & ARMED_LOADED) {
+        svm_load(vp);
+        vp->synced = true;
+    }
+    vmcb_of(vp)->clean = 0;
 }
 
 /* Hot: a hypercall's way through here counts every instruction. What is rare is in event.c. */
@@ -185,8 +194,6 @@ void svm_run(struct vp *vp, struct exit *exit)
     bool rare =
         s->event.valid | vp->want_interrupt_window | vp->want_nmi_window | (svm_of(vp)->armed != 0);
 
-    exit->kind = EXIT_NOTHING;
-    exit->insn_length = 0;
     if (__builtin_expect(vmcb->interrupt_shadow & SHADOW_ACTIVE, 0) && s->rip != save->rip)
         vmcb->interrupt_shadow = 0; /* it covers one instruction, and that was stepped over */
     save->rax = s->gpr[RAX];
@@ -199,6 +206,7 @@ void svm_run(struct vp *vp, struct exit *exit)
 
     if (__builtin_expect(!svm_world_switch(vp, vp->control_spa), 0)) {
         svm_entry_cancelled(vp);
+        exit->kind = EXIT_NOTHING;
         return;
     }
 
@@ -206,7 +214,7 @@ void svm_run(struct vp *vp, struct exit *exit)
     exit->reason = code;
     exit->detail = vmcb->exit_info1;
     if (__builtin_expect(code == SVM_EXIT_INVALID, 0)) {
-        entry_failed(vp, vmcb, exit);
+        entry_failed(vp, exit);
         return;
     }
     vmcb->clean = svm_features.clean_all;
@@ -215,8 +223,10 @@ void svm_run(struct vp *vp, struct exit *exit)
     s->gpr[RSP] = save->rsp;
     s->rip = save->rip;
     s->rflags = save->rflags;
-    if (__builtin_expect(rare || (vmcb->exit_int_info & EVENT_VALID), 0) && svm_after_exit(vp))
+    if (__builtin_expect(rare || (vmcb->exit_int_info & EVENT_VALID), 0) && svm_after_exit(vp)) {
+        exit->kind = EXIT_NOTHING;
         return;
+    }
     if (code == SVM_EXIT_VMMCALL)
         step_over(vmcb, exit, EXIT_HYPERCALL, 3);
     else

@@ -275,6 +275,7 @@ enum svm_armed {
     ARMED_WINDOW = 1 << 1,      /* exits when an interrupt could be taken */
     ARMED_STEP_IRET = 1 << 2,   /* single-stepping over the IRET that ends an NMI */
     ARMED_STEP_SHADOW = 1 << 3, /* single-stepping out of an interrupt shadow */
+    ARMED_LOADED = 1 << 4,      /* nothing: svm_load was the last to write the save area */
     ARMED_STEP = ARMED_STEP_IRET | ARMED_STEP_SHADOW,
 };
 
@@ -284,7 +285,8 @@ struct svm_vp {
     bool step_tf;          /* the guest's own RFLAGS.TF under a single step */
     struct event injected; /* by the entry that is under way */
     uint64_t injected_rip; /* rip before a software event moved it */
-    uint64_t step_dr6;     /* DR6 before a single step */
+    uint64_t step_dr6;     /* DR6 and rip before a single step */
+    uint64_t step_rip;
 };
 _Static_assert(sizeof(struct svm_vp) <= sizeof(((struct vp *)0)->vendor), "fits struct vp");
 
@@ -326,7 +328,8 @@ void svm_run(struct vp *vp, struct exit *exit);
 bool svm_exception_has_error(unsigned vector);
 
 /* event.c: all that is rare about an entry. Called with the hot registers already in the VMCB. */
-/* False when there is nothing to enter for: a window is open and exit->kind says which. */
+/* False when there is nothing to enter for: a window is open, or the event is impossible;
+   exit->kind says which. */
 bool svm_before_entry(struct vp *vp, struct exit *exit);
 /* The entry did not take place after all (kicked). */
 void svm_entry_cancelled(struct vp *vp);
