@@ -118,6 +118,10 @@ void trap_handler(struct trap_frame *frame)
         nmi_arrived(this_cpu());
         return;
     }
+    /* The hypervisor sets no breakpoints; but a guest's single step may come out of its exit, on a
+       processor (or an emulation of one) that forgets to drop it. gs: may not be ours then. */
+    if (frame->vector == VECTOR_DB)
+        return;
     if (frame->vector == VECTOR_GP && is_safe_instruction(frame->rip)) {
         frame->rip = (uint64_t)safe_failed;
         return;
