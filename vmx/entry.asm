@@ -31,29 +31,22 @@ FAILED equ 2
 %endmacro
 
 section .text
-; unsigned vmx_enter(struct vp *vp). RIP, RSP and RFLAGS of the guest are in the
-; current VMCS. Returns ENTERED, KICKED or FAILED.
+; Called from vmx_run alone: RDI is struct vp, every register but RBP, RSP and RDI changes.
+; RIP, RSP and RFLAGS of the guest are in the current VMCS. EAX: ENTERED, KICKED or FAILED.
 vmx_enter:
-    push rbx
     push rbp
-    push r12
-    push r13
-    push r14
-    push r15
     push rdi
-    movzx eax, byte [rdi + VP_LAUNCHED]
-    push rax
     mov eax, HOST_RSP_FIELD
     vmwrite rax, rsp
-    each_register load_register
-    load_register 7, rdi
 ; A kick sets the flag, then sends an NMI. An NMI before the window leaves the flag
 ; for us to see; the handler of one inside it goes on at vmx_entry_abort; one after
 ; it is taken in the guest and exits. So no kick is lost.
 vmx_entry_window_start:
     cmp dword [gs:CPU_KICKED], 0
     jne vmx_entry_abort
-    cmp dword [rsp], 0
+    cmp byte [rdi + VP_LAUNCHED], 0 ; moving does not change the flags
+    each_register load_register
+    load_register 7, rdi
     je .launch
     vmresume
     jmp vmx_entry_window_end
@@ -62,24 +55,18 @@ vmx_entry_window_start:
 vmx_entry_window_end:
     mov eax, FAILED
     jmp vmx_return
-vmx_entry_abort: ; the registers still hold the guest's values, which vp has as well
+vmx_entry_abort: ; what was loaded is in struct vp as well
     mov eax, KICKED
     jmp vmx_return
 vmx_exit_point: ; RSP is as it was at VMLAUNCH
-    mov [rsp], rdi
+    push rdi
     mov rdi, [rsp + 8]
     each_register store_register
-    mov rax, [rsp]
-    store_register 7, rax
+    pop qword [rdi + GPR(7)]
     mov eax, ENTERED
 vmx_return:
-    add rsp, 16
-    pop r15
-    pop r14
-    pop r13
-    pop r12
+    pop rdi
     pop rbp
-    pop rbx
     ret
 
 section .note.GNU-stack noalloc noexec nowrite progbits

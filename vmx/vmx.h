@@ -478,7 +478,6 @@ unsigned vmx_explain_guest_state(void);
 
 /* entry.asm: 0 after an exit, 1 not entered (kicked), 2 VMLAUNCH or VMRESUME failed. */
 enum vmx_entered { VMX_ENTERED, VMX_KICKED, VMX_FAILED };
-unsigned vmx_enter(struct vp *vp);
-extern char vmx_exit_point[], vmx_entry_window_start[], vmx_entry_window_end[], vmx_entry_abort[];
+extern char vmx_exit_point[];
 
 #endif
