@@ -16,7 +16,7 @@ HV_C    := $(filter-out %_test.c %_fuzz.c hv/offsets.c,$(wildcard $(HV_DIRS:%=%/
 HV_ASM  := $(wildcard $(HV_DIRS:%=%/*.asm))
 HV_OBJ  := $(HV_C:%.c=$(BUILD)/%.o) $(HV_ASM:%.asm=$(BUILD)/%.asm.o)
 
-all: $(BUILD)/vellum.elf
+all: $(BUILD)/vellum.elf $(BUILD)/vellum.iso
 
 # Offsets into C structures for nasm, generated from hv/offsets.c.
 $(BUILD)/offsets.inc: hv/offsets.c
@@ -42,6 +42,11 @@ $(BUILD)/vellum.elf: $(BUILD)/vellum64.elf
 include guests/guests.mk
 include scripts/unit.mk
 include scripts/test.mk
+
+# One ISO for BIOS and UEFI, CD and USB stick, with a bundled guest as the first partition.
+ISO_GUEST := $(firstword $(filter %/statepage.elf,$(GUESTS)) $(GUESTS))
+$(BUILD)/vellum.iso: $(BUILD)/vellum.elf $(ISO_GUEST) scripts/mkiso.sh
+	VELLUM_IMAGE=$(BUILD)/vellum.elf scripts/mkiso.sh $@ "" $(ISO_GUEST) ""
 
 clean:
 	rm -rf $(BUILD)
