@@ -1,5 +1,5 @@
 /*
- * What is rare about an entry: injecting an event, waiting for the moment when
+ * What is rare about an entry: a flush, injecting an event, waiting for the moment when
  * an interrupt or an NMI can be taken, and knowing when an NMI has ended.
  *
  * NMIs without help from the processor: after an NMI was injected, IRET exits;
@@ -123,6 +123,7 @@ bool svm_before_entry(struct vp *vp, struct exit *exit)
     struct vmcb *vmcb = vmcb_of(vp);
     struct svm_vp *svm = svm_of(vp);
 
+    vmcb->tlb_control = vp->flush ? svm_features.flush_command : TLB_KEEP;
     vmcb->event_injection = 0;
     if (vp->want_nmi_window && nmi_window(vp, vmcb)) {
         exit->kind = EXIT_NMI_WINDOW;
@@ -253,6 +254,8 @@ bool svm_after_exit(struct vp *vp)
     struct svm_vp *svm = svm_of(vp);
 
     svm->armed &= (uint8_t)~ARMED_LOADED;
+    vmcb->tlb_control = TLB_KEEP;
+    vp->flush = false;
     vmcb->event_injection = 0;
     if (svm->injected.valid)
         vp->state.event.valid = false;

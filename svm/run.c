@@ -200,7 +200,6 @@ void svm_run(struct vp *vp, struct exit *exit)
     save->rsp = s->gpr[RSP];
     save->rip = s->rip;
     save->rflags = s->rflags;
-    vmcb->tlb_control = vp->flush ? svm_features.flush_command : TLB_KEEP;
     if (__builtin_expect(rare, 0) && !svm_before_entry(vp, exit))
         return;
 
@@ -218,7 +217,6 @@ void svm_run(struct vp *vp, struct exit *exit)
         return;
     }
     vmcb->clean = svm_features.clean_all;
-    vp->flush = false;
     s->gpr[RAX] = save->rax;
     s->gpr[RSP] = save->rsp;
     s->rip = save->rip;
