@@ -95,7 +95,7 @@ struct cpu;
  */
 bool boot_start_processor(struct cpu *cpu);
 
-/* hv/main.c: called once by the boot code on the boot processor, relocated, boot_info complete. */
+/* hv/main.c: called once, on the boot processor, image relocated and boot_info complete. */
 _Noreturn void hv_main(void);
 /* hv/main.c: each application processor's first C function. */
 _Noreturn void hv_ap_main(struct cpu *cpu);

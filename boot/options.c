@@ -117,13 +117,12 @@ void options_parse(const char *command_line, struct boot_options *options,
             at++;
         if (*at == 0)
             return;
-        char word[WORD_SIZE];
+        char word[WORD_SIZE] = {0};
         size_t length = 0;
         const char *start = at;
         for (; *at != 0 && !is_space(*at); at++)
             if (length < sizeof(word) - 1)
                 word[length++] = *at;
-        word[length] = 0;
         /* Of a long path only the beginning is here, of which the slash is enough. */
         if (first && is_image_name(word))
             continue;

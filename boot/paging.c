@@ -101,7 +101,7 @@ uint64_t paging_build(spa_t image_spa)
     map_part(pml4, image_spa, rodata_start, data_start, PTE_NX);
     map_part(pml4, image_spa, data_start, image_end, PTE_NX | PTE_WRITABLE);
 
-    /* Fixed MTRRs may differ inside the first 2 MiB, where a large page will not do (SDM 12.11.9). */
+    /* Types may differ inside the first 2 MiB, where a large page will not do (SDM 12.11.9). */
     for (spa_t spa = 0; spa < MIB(2); spa += PAGE_SIZE)
         *entry_for(pml4, DIRECT_MAP_BASE + spa, 0) = spa | PTE_LEAF | PTE_WRITABLE | PTE_NX;
     map_direct(pml4, MIB(2), GIB(4));

@@ -34,7 +34,9 @@ shift 2
 files=("$1") lines=("$2")
 shift 2
 while [ $# -gt 0 ]; do
-    [ "$1" = --module ] && [ $# -ge 3 ] || die "--module wants a file and its command line"
+    if [ "$1" != --module ] || [ $# -lt 3 ]; then
+        die "--module wants a file and its command line"
+    fi
     files+=("$2")
     lines+=("$3")
     shift 3
