@@ -100,7 +100,7 @@ _Noreturn void hv_main(void);
 /* hv/main.c: each application processor's first C function. */
 _Noreturn void hv_ap_main(struct cpu *cpu);
 
-/* Zeroed, page-aligned memory out of hv_start..hv_end; boot only; boot_refuse when it is used up. */
+/* Zeroed, page-aligned memory of hv_start..hv_end; boot only; boot_refuse when it is used up. */
 void *boot_alloc(uint64_t size);
 
 /* Physical address of an object of the image itself (code, data, bss), after relocation. */
