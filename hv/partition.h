@@ -8,7 +8,13 @@
 
 #define MAX_PARTITIONS 256 /* alive at once */
 
-enum partition_state { PARTITION_CREATED, PARTITION_INITIALIZED, PARTITION_FINALIZED };
+/* FINALIZING: 0x42 has begun and goes on later. */
+enum partition_state {
+    PARTITION_CREATED,
+    PARTITION_INITIALIZED,
+    PARTITION_FINALIZING,
+    PARTITION_FINALIZED
+};
 
 /* Bits of the privilege mask, TLFS HV_PARTITION_PRIVILEGE_MASK. */
 #define PRIVILEGE_VP_RUNTIME        BIT(0)

@@ -51,6 +51,15 @@ struct partition *partition_next_child(const struct partition *parent, uint64_t 
     return child;
 }
 
+struct partition *partition_next_below(const struct partition *top, struct partition *p)
+{
+    if (p->children)
+        return p->children;
+    while (p != top && p->sibling == NULL)
+        p = p->parent;
+    return p == top ? NULL : p->sibling;
+}
+
 struct partition *partition_create_first(uint64_t privileges, spn_t pool_start, uint64_t pool_pages,
                                          uint8_t gpa_bits)
 {

@@ -385,7 +385,7 @@ uint32_t call_set_vp_registers(struct call *call)
     } else {
         struct vp_state before = vp->state;
         status = set_batch(call, vp);
-        if (!state_is_valid(&vp->state)) {
+        if (!state_is_valid(&vp->state) && state_is_valid(&before)) {
             vp->state = before;
             call->done = 0;
             status = HV_STATUS_INVALID_REGISTER_VALUE;

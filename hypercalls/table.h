@@ -94,9 +94,7 @@ uint32_t target_vp(const struct call *call, uint64_t id, uint32_t index, struct 
 /* The same of a child's VP only, for a call whose row has the privilege. */
 uint32_t target_child_vp(const struct call *call, uint64_t id, uint32_t index, struct vp **vp);
 
-/* hypercalls/vp.c. True when no processor has the VP; otherwise it was asked to stop. hv_lock. */
-bool vp_is_stopped_or_asked(struct vp *vp);
-/* Unmaps its state pages, takes it out of its partition and frees it. It is stopped. hv_lock. */
+/* hypercalls/vp.c. Stops it, unmaps its state pages, takes it out of its partition and frees it. hv_lock. */
 void vp_delete(struct vp *vp);
 
 /* hypercalls/memory.c: a page that leaves a pool becomes guest memory again. hv_lock. */
@@ -111,6 +109,9 @@ uint32_t memory_give_back(struct partition *p, bool self, struct partition *from
                           uint64_t *gpns);
 
 /* hypercalls/gpa.c */
+
+/* The next partition below `top` in depth-first order (begin with top), or NULL at the end. */
+struct partition *partition_next_below(const struct partition *top, struct partition *p);
 
 /*
  * Takes RAM references back that the entries of a space that is about to be

@@ -1,0 +1,102 @@
+/*
+ * InstallIntercept (0x4D): what of a child its parent wants to see. An access
+ * mask of 0 takes an intercept away again.
+ *
+ * Decisions: I/O ports and MSRs have read and write, CPUID leaves and exception
+ * vectors execute; another mask bit, type or a parameter out of range:
+ * INVALID_PARAMETER. I/O ports always intercept, whatever is installed. A full
+ * table (one page): NO_RESOURCES.
+ */
+#include "hypercalls/table.h"
+
+#include "hv/partition.h"
+#include "hv/run.h"
+#include "mm/phys.h"
+
+enum { MASK_READ_WRITE = 3, MASK_EXECUTE = 4, VECTOR_COUNT = 32 };
+
+_Static_assert(MAX_INTERCEPTS * sizeof(struct installed_intercept) <= PAGE_SIZE, "one page");
+
+static bool input_is_good(const struct hv_input_install_intercept *in)
+{
+    switch (in->type) {
+    case HV_INTERCEPT_IO_PORT:
+        return !(in->access_mask & ~MASK_READ_WRITE) && in->parameter <= UINT16_MAX;
+    case HV_INTERCEPT_MSR:
+        return !(in->access_mask & ~MASK_READ_WRITE) && in->parameter <= UINT32_MAX;
+    case HV_INTERCEPT_CPUID:
+        return !(in->access_mask & ~MASK_EXECUTE) && in->parameter <= UINT32_MAX;
+    case HV_INTERCEPT_EXCEPTION:
+        return !(in->access_mask & ~MASK_EXECUTE) && in->parameter < VECTOR_COUNT;
+    default:
+        return false;
+    }
+}
+
+static uint32_t install(struct partition *p, const struct hv_input_install_intercept *in)
+{
+    struct installed_intercept *table = p->intercepts;
+    uint32_t i = 0;
+    while (i < p->intercept_count &&
+           (table[i].type != in->type || table[i].parameter != in->parameter))
+        i++;
+    if (i < p->intercept_count) {
+        table[i].mask = in->access_mask;
+        if (in->access_mask == 0)
+            table[i] = table[--p->intercept_count];
+        return HV_STATUS_SUCCESS;
+    }
+    if (in->access_mask == 0)
+        return HV_STATUS_SUCCESS;
+    if (i == MAX_INTERCEPTS)
+        return HV_STATUS_NO_RESOURCES;
+    if (table == NULL) {
+        spn_t spn = pool_alloc(&p->pool, FRAME_OTHER);
+        if (spn == SPN_NONE)
+            return HV_STATUS_INSUFFICIENT_MEMORY;
+        p->intercepts = table = page_ptr(spn);
+    }
+    table[i] = (struct installed_intercept){in->type, in->access_mask, in->parameter};
+    p->intercept_count++;
+    return HV_STATUS_SUCCESS;
+}
+
+/* Puts the table into force: for a running VP at its next exit, which this brings about. */
+static void apply(struct partition *p)
+{
+    uint32_t exceptions = 0;
+    bool msrs = false;
+    for (uint32_t i = 0; i < p->intercept_count; i++) {
+        if (p->intercepts[i].type == HV_INTERCEPT_EXCEPTION)
+            exceptions |= 1u << p->intercepts[i].parameter;
+        if (p->intercepts[i].type == HV_INTERCEPT_MSR)
+            msrs = true;
+    }
+    p->exception_bitmap = exceptions;
+    p->intercepts_msrs = msrs;
+    for (unsigned i = 0; i < MAX_CPUS; i++) {
+        struct vp *vp = p->vps[i];
+        if (vp == NULL || (vp->exception_bitmap == exceptions && vp->intercept_all_msrs == msrs))
+            continue;
+        vp->exception_bitmap = exceptions;
+        vp->intercept_all_msrs = msrs;
+        vp_request(vp, REQUEST_INTERCEPTS);
+    }
+}
+
+uint32_t call_install_intercept(struct call *call)
+{
+    const struct hv_input_install_intercept *in = (const void *)call->input;
+    struct partition *p;
+    uint32_t status = target_partition(call, in->partition_id, TARGET_CHILD, &p);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    if (p->state != PARTITION_INITIALIZED)
+        return HV_STATUS_INVALID_PARTITION_STATE;
+    if (!input_is_good(in))
+        return HV_STATUS_INVALID_PARAMETER;
+    status = install(p, in);
+    if (status == HV_STATUS_SUCCESS)
+        apply(p);
+    return status;
+}
