@@ -25,32 +25,33 @@ INLINE bool step(gpa_t gpa, unsigned shift, uint64_t *entry)
 }
 _Static_assert(SLPT_LEAF == 0x80, "step takes it for a sign");
 
-INLINE void *from_leaf(uint64_t entry, unsigned shift, gpa_t gpa, uint64_t rights)
+INLINE bool from_leaf(uint64_t entry, unsigned shift, gpa_t gpa, uint64_t rights, void **at)
 {
     if ((entry & rights) != rights)
-        return NULL;
+        return false;
     spa_t spa = (entry & SLPT_ADDRESS) + (gpa & ((1UL << shift) - 1));
     if (!(COPYABLE >> frame_type_of(spa >> PAGE_SHIFT) & 1))
-        return NULL;
-    return phys_ptr(spa);
+        return false;
+    *at = phys_ptr(spa);
+    return true;
 }
 
 /*
- * Where gpa lies, or NULL: nothing there with all of `rights` (SLPT_*), or it is
+ * Where gpa lies. False: nothing there with all of `rights` (SLPT_*), or it is
  * not memory. The tables are empty beyond gpa_bits; only what four levels
  * cannot address needs a check.
  */
-INLINE void *translate(const struct space *space, gpa_t gpa, uint64_t rights)
+INLINE bool translate(const struct space *space, gpa_t gpa, uint64_t rights, void **at)
 {
     uint64_t entry = space->root << PAGE_SHIFT;
     if (gpa >> 48 || !step(gpa, 39, &entry))
-        return NULL;
+        return false;
     if (!step(gpa, 30, &entry))
-        return from_leaf(entry, 30, gpa, rights);
+        return from_leaf(entry, 30, gpa, rights, at);
     if (!step(gpa, 21, &entry))
-        return from_leaf(entry, 21, gpa, rights);
+        return from_leaf(entry, 21, gpa, rights, at);
     step(gpa, 12, &entry);
-    return from_leaf(entry, 12, gpa, rights);
+    return from_leaf(entry, 12, gpa, rights, at);
 }
 
 /* Inside here tlb_shootdown waits for this processor. */
@@ -96,11 +97,12 @@ OUT_LINE bool read_pages(const struct space *space, gpa_t gpa, uint8_t *to, size
     while (size != 0) {
         size_t part = in_page(gpa, size);
         begin_copy(cpu);
-        const void *from = translate(space, gpa, SLPT_READABLE);
-        if (from)
+        void *from;
+        bool found = translate(space, gpa, SLPT_READABLE, &from);
+        if (found)
             memcpy(to, from, part);
         end_copy(cpu);
-        if (!from)
+        if (!found)
             return false;
         gpa += part;
         to += part;
@@ -115,11 +117,12 @@ OUT_LINE bool write_pages(const struct space *space, gpa_t gpa, const uint8_t *f
     while (size != 0) {
         size_t part = in_page(gpa, size);
         begin_copy(cpu);
-        void *to = translate(space, gpa, SLPT_READABLE | SLPT_WRITABLE);
-        if (to)
+        void *to;
+        bool found = translate(space, gpa, SLPT_READABLE | SLPT_WRITABLE, &to);
+        if (found)
             memcpy(to, from, part);
         end_copy(cpu);
-        if (!to)
+        if (!found)
             return false;
         gpa += part;
         from += part;
@@ -134,11 +137,12 @@ bool guest_read(const struct space *space, gpa_t gpa, void *to, size_t size)
         return read_pages(space, gpa, to, size);
     struct cpu *cpu = this_cpu();
     begin_copy(cpu);
-    const void *from = translate(space, gpa, SLPT_READABLE);
-    if (from)
+    void *from;
+    bool found = translate(space, gpa, SLPT_READABLE, &from);
+    if (found)
         copy_short(to, from, size);
     end_copy(cpu);
-    return from != NULL;
+    return found;
 }
 
 bool guest_write(const struct space *space, gpa_t gpa, const void *from, size_t size)
@@ -147,11 +151,12 @@ bool guest_write(const struct space *space, gpa_t gpa, const void *from, size_t 
         return write_pages(space, gpa, from, size);
     struct cpu *cpu = this_cpu();
     begin_copy(cpu);
-    void *to = translate(space, gpa, SLPT_READABLE | SLPT_WRITABLE);
-    if (to)
+    void *to;
+    bool found = translate(space, gpa, SLPT_READABLE | SLPT_WRITABLE, &to);
+    if (found)
         copy_short(to, from, size);
     end_copy(cpu);
-    return to != NULL;
+    return found;
 }
 
 bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t prot)
@@ -159,7 +164,8 @@ bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t
     uint64_t rights = SLPT_READABLE | (prot & MAP_WRITE ? SLPT_WRITABLE : 0);
     while (size != 0) {
         size_t part = in_page(gpa, size);
-        if (!translate(space, gpa, rights))
+        void *at;
+        if (!translate(space, gpa, rights, &at))
             return false;
         gpa += part;
         size -= part;

@@ -17,6 +17,7 @@
 
 #define WEAK __attribute__((weak))
 
+void (*unit_entry_read)(void);
 void (*unit_entry_written)(uint64_t *entry);
 void (*unit_before_atomic)(uint64_t *entry);
 

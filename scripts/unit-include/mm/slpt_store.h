@@ -1,18 +1,22 @@
 /*
  * Stands in for mm/slpt_store.h in unit tests: the same accesses, and a test
- * may look after each write (unit_entry_written), or play the processor just
- * before an atomic one (unit_before_atomic).
+ * may look before each read (unit_entry_read) and after each write
+ * (unit_entry_written), or play the processor just before an atomic one
+ * (unit_before_atomic).
  */
 #ifndef MM_SLPT_STORE_H
 #define MM_SLPT_STORE_H
 
 #include "hv/types.h"
 
+extern void (*unit_entry_read)(void);
 extern void (*unit_entry_written)(uint64_t *entry);
 extern void (*unit_before_atomic)(uint64_t *entry);
 
 static inline uint64_t slpt_load(const uint64_t *entry)
 {
+    if (unit_entry_read)
+        unit_entry_read();
     return *(const volatile uint64_t *)entry;
 }
 
