@@ -49,8 +49,8 @@ struct boot_info {
     uint32_t module_count;
     struct module modules[MAX_MODULES];
     char command_line[COMMAND_LINE_SIZE]; /* the hypervisor's own */
-    spa_t rsdp;                           /* 0 when not found yet */
-    uint8_t rsdp_copy[36]; /* from Multiboot 2 tags, when rsdp is 0 and this begins "RSD PTR " */
+    spa_t rsdp;                           /* where the guest finds it; 0: nowhere */
+    uint8_t rsdp_copy[36];                /* zero when there is none */
     struct boot_options options;
 
     /* processors from the MADT, the boot processor first */

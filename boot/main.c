@@ -75,18 +75,14 @@ static uint32_t boot_apic_id(void)
 
 static void find_processors(void)
 {
-    static const uint8_t zero[8];
-    uint8_t rsdp[sizeof(boot_info.rsdp_copy)] = {0};
-    memcpy(rsdp, boot_info.rsdp_copy, sizeof(rsdp));
-    if (memcmp(rsdp, zero, sizeof(zero)) == 0) {
-        boot_info.rsdp = acpi_find_rsdp(read_physical);
-        if (boot_info.rsdp != 0)
-            memcpy(rsdp, phys_ptr(boot_info.rsdp), sizeof(rsdp));
-    }
+    boot_info.rsdp = acpi_find_rsdp(read_physical);
+    if (boot_info.rsdp != 0 && boot_info.rsdp_copy[0] == 0)
+        memcpy(boot_info.rsdp_copy, phys_ptr(boot_info.rsdp), sizeof(boot_info.rsdp_copy));
     bool x2apic = (rdmsr(MSR_APIC_BASE) & BIT(10)) != 0;
     boot_info.apic_ids[0] = boot_apic_id();
-    boot_info.cpu_count = acpi_processors(read_physical, rsdp, x2apic ? UINT32_MAX : XAPIC_MAX_ID,
-                                          boot_info.apic_ids, 1, boot_info.options.cpus);
+    boot_info.cpu_count =
+        acpi_processors(read_physical, boot_info.rsdp_copy, x2apic ? UINT32_MAX : XAPIC_MAX_ID,
+                        boot_info.apic_ids, 1, boot_info.options.cpus);
 }
 
 /* Until hv_main has set up the processor: an exception is printed instead of a silent reset. */

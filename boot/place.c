@@ -18,6 +18,10 @@
 #define SLACK         MIB(1)  /* permission maps, message buffers and the like */
 #define LOWEST        MIB(1)  /* nothing of ours goes below */
 
+#define EBDA_POINTER 0x40E /* a word: the EBDA's segment */
+#define EBDA_LOW     KIB(512)
+#define EBDA_HIGH    KIB(640)
+
 static spa_t alloc_next;
 
 static uint64_t image_size(void)
@@ -118,11 +122,34 @@ static void stage_module(struct boot_info *info, struct module *module)
     module->start = to;
 }
 
+/*
+ * Where UEFI told only the loader of the RSDP, a Multiboot 1 kernel would not
+ * find it, and with it no second processor: an EBDA is made for it, the first
+ * place where one looks (ACPI 5.2.5.1).
+ */
+static void publish_rsdp(struct boot_info *info)
+{
+    if (info->rsdp != 0 || memcmp(info->rsdp_copy, "RSD PTR ", 8) != 0 ||
+        !memory_map_available(&info->guest_memory, 0, EBDA_LOW))
+        return;
+    spa_t ebda =
+        memory_map_find(&info->guest_memory, PAGE_SIZE, PAGE_SIZE, EBDA_LOW, EBDA_HIGH, NULL, 0);
+    if (ebda == NO_PLACE || !memory_map_set(&info->guest_memory, ebda, PAGE_SIZE, MEMORY_RESERVED))
+        return;
+    memset(phys_ptr(ebda), 0, PAGE_SIZE);
+    *(uint8_t *)phys_ptr(ebda) = PAGE_SIZE >> 10; /* an EBDA begins with its size in KiB */
+    uint16_t segment = (uint16_t)(ebda >> 4);
+    memcpy(phys_ptr(EBDA_POINTER), &segment, sizeof(segment));
+    info->rsdp = ebda + 16;
+    memcpy(phys_ptr(info->rsdp), info->rsdp_copy, sizeof(info->rsdp_copy));
+}
+
 void place_choose(struct boot_info *info)
 {
     choose_region(info);
     for (uint32_t i = 0; i < info->module_count; i++)
         stage_module(info, &info->modules[i]);
+    publish_rsdp(info);
 }
 
 /* boot/entry.asm: copies the image and switches to the page tables under which the copy shows. */

@@ -6,7 +6,8 @@
 
 /*
  * Chooses hv_start..hv_end and the pool, splits them off guest_memory, moves the
- * modules to the top of what is left. Refuses when memory does not suffice.
+ * modules to the top of what is left. Makes the RSDP findable where it is not.
+ * Refuses when memory does not suffice.
  */
 void place_choose(struct boot_info *info);
 
