@@ -8,10 +8,9 @@ static void leaves(void **state)
 {
     (void)state;
     static const struct {
-        uint8_t prot, type;
-        unsigned level;
+        uint8_t prot, type, level;
         uint64_t bits;
-        uint8_t read_back, type_back;
+        uint64_t read_back, type_back;
     } rows[] = {
         {MAP_ALL, MEMORY_WB, 0, 0x07, MAP_ALL, MEMORY_WB},
         {MAP_ALL, MEMORY_UC, 0, 0x1F, MAP_ALL, MEMORY_UC},

@@ -6,7 +6,7 @@
 
 gpn_t overlay_window_base;
 
-/* How far overlay_choose looks: bounds the time, and is more than 64 VPs of many partitions take. */
+/* How far overlay_choose looks: bounds the time, yet is more than the pages of many partitions. */
 #define WINDOW_SEARCH 65536UL
 _Static_assert(WINDOW_SEARCH <= OVERLAY_WINDOW_PAGES, "the search stays inside the window");
 

@@ -14,9 +14,9 @@ struct overlay {
     struct space *space;  /* NULL while it is not in place */
     gpn_t gpn;
     spn_t spn;            /* the hypervisor's page that shows */
-    uint8_t prot;         /* MAP_* */
     struct mapping under; /* what it covers, put back when it goes */
     void *owner;          /* the struct vp of a state page, else NULL */
+    uint8_t prot;         /* MAP_* */
     uint8_t kind;         /* enum overlay_kind */
     uint8_t index;        /* state pages: enum state_page_type */
 };

@@ -95,7 +95,7 @@ bool slpt_prepare(struct space *space, gpn_t gpn, uint64_t count, unsigned level
 uint64_t slpt_map(struct space *space, gpn_t gpn, spn_t spn, uint64_t count, uint8_t prot,
                   uint8_t type, unsigned largest_level);
 
-/* Clears [gpn, gpn+count). Returns pages done: less than count when a split found the pool empty. */
+/* Clears [gpn, gpn+count). Returns pages done: less than count when a split found no memory. */
 uint64_t slpt_unmap(struct space *space, gpn_t gpn, uint64_t count);
 
 /*
