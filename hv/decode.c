@@ -98,8 +98,10 @@ static bool skip_memory_operand(struct cursor *c, uint8_t modrm, bool address16)
         return true;
     }
     bool base_is_disp32 = mod == 0 && rm == 5;
-    if (rm == 4)
-        base_is_disp32 = mod == 0 && (next_byte(c) & 7) == 5;
+    if (rm == 4) {
+        uint8_t sib = next_byte(c);
+        base_is_disp32 = mod == 0 && (sib & 7) == 5;
+    }
     skip(c, mod == 1 ? 1 : mod == 2 || base_is_disp32 ? 4 : 0);
     return true;
 }

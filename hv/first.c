@@ -18,8 +18,6 @@
 #define APIC_BASE_BSP     BIT(8)
 #define APIC_BASE_ENABLE  BIT(11)
 
-#define OVERLAY_WINDOW_PAGES PAGES_1G
-
 static void record_frames(void)
 {
     uint64_t count = boot_info.frame_count;

@@ -29,6 +29,8 @@ static void choose_backend(void)
     if (!backend->check(&backend_features))
         boot_refuse("%s on this processor lacks what the lines above name: Vellum cannot run on it",
                     backend->name);
+    slpt_accessed_dirty = backend_features.accessed_dirty;
+    slpt_execute_only = backend_features.execute_only;
 }
 
 static void start_processors(void)
