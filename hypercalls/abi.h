@@ -448,9 +448,19 @@ struct hv_output_dispatch_vp {
     uint32_t event;
 };
 
+enum { /* flags 2 and 8, "set", are not implemented */
+    HV_ACCESS_STATES_CLEAR_ACCESSED = 1 << 0,
+    HV_ACCESS_STATES_CLEAR_DIRTY = 1 << 2,
+};
+
+enum { /* the output, a byte per page */
+    HV_ACCESS_STATE_ACCESSED = 1 << 0,
+    HV_ACCESS_STATE_DIRTY = 1 << 1,
+};
+
 struct hv_input_access_states { /* 0xC9, no list */
     uint64_t partition_id;
-    uint64_t flags; /* clear accessed 1, clear dirty 2, read accessed 4?, see README */
+    uint64_t flags; /* HV_ACCESS_STATES_* */
     uint64_t base_gpn;
 };
 

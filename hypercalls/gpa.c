@@ -25,9 +25,6 @@
 
 #define UNMAP_LARGE_PAGE 2u
 
-enum { STATES_CLEAR_ACCESSED = 1, STATES_CLEAR_DIRTY = 4 }; /* 0xC9 flags */
-enum { TABLE_ACCESSED = 1, TABLE_DIRTY = 2 };               /* as slpt_test_and_clear_ad has them */
-
 /* One call's target and how to map. */
 struct job {
     struct partition *target;
@@ -378,11 +375,12 @@ uint32_t call_get_gpa_pages_access_states(struct call *call)
         return status;
     if (!backend_features.accessed_dirty)
         return HV_STATUS_PROCESSOR_FEATURE_NOT_SUPPORTED;
-    if ((in->flags & ~(uint64_t)(STATES_CLEAR_ACCESSED | STATES_CLEAR_DIRTY)) ||
-        !set_range(call, &job, in->base_gpn))
+    const uint64_t known = HV_ACCESS_STATES_CLEAR_ACCESSED | HV_ACCESS_STATES_CLEAR_DIRTY;
+    if ((in->flags & ~known) || !set_range(call, &job, in->base_gpn))
         return HV_STATUS_INVALID_PARAMETER;
-    unsigned clear = (in->flags & STATES_CLEAR_ACCESSED ? TABLE_ACCESSED : 0) |
-                     (in->flags & STATES_CLEAR_DIRTY ? TABLE_DIRTY : 0);
+    /* slpt_test_and_clear_ad numbers the bits like the output. */
+    unsigned clear = (in->flags & HV_ACCESS_STATES_CLEAR_ACCESSED ? HV_ACCESS_STATE_ACCESSED : 0) |
+                     (in->flags & HV_ACCESS_STATES_CLEAR_DIRTY ? HV_ACCESS_STATE_DIRTY : 0);
     for (; call->done < call->batch; call->done++)
         states[call->done] =
             (uint8_t)slpt_test_and_clear_ad(&job.target->space, job.base + call->done, clear);

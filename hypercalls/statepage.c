@@ -168,10 +168,8 @@ bool state_page_consume(struct vp *vp)
 bool state_page_take(struct vp *vp)
 {
     lock(&vp->page_lock);
-    struct hv_register_page *page = register_page(vp);
+    const struct hv_register_page *page = register_page(vp);
     bool accepted = !page || !vp->published || take(vp, page);
-    if (page && vp->published && !accepted)
-        write_registers(vp, page, true);
     unlock(&vp->page_lock);
     return accepted;
 }
