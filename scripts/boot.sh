@@ -183,7 +183,7 @@ vellum_iso() {
     for n in ${module_files[@]+"${!module_files[@]}"}; do
         words+=(--module "$work/module$n" "${module_lines[n]}")
     done
-    VELLUM_IMAGE=$image "$here/mkiso.sh" "$work/boot.iso" "$hv_words" "$work/kernel" \
+    VELLUM_IMAGE=$image "$here/mkiso.sh" --bios "$work/boot.iso" "$hv_words" "$work/kernel" \
         "$command_line" ${words[@]+"${words[@]}"} >"$work/mkiso.log" 2>&1
 }
 
