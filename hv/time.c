@@ -9,38 +9,56 @@ uint64_t tsc_frequency, tsc_per_50us, apic_frequency, reference_scale;
 #define PIT_FREQUENCY 1193182UL
 #define PIT_CHANNEL2  0x42
 #define PIT_COMMAND   0x43
-#define PORT_B        0x61    /* speaker gate; bit 5 is the output of channel 2 */
-#define SAMPLE_TICKS  11932UL /* 10 ms */
+#define PORT_B        0x61   /* speaker gate; bit 5 is the output of channel 2 */
+#define SAMPLE_TICKS  4773UL /* 4 ms */
+#define SAMPLES       5
+
+struct sample {
+    uint64_t tsc, apic;
+};
 
 /*
- * Counts TSC and APIC timer ticks over 10 ms of PIT channel 2 in one-shot mode.
+ * Counts TSC and APIC timer ticks over 4 ms of PIT channel 2 in one-shot mode.
  * The time is kept short: on Bochs it costs as many instructions.
  */
-static uint64_t measure(uint64_t *apic_ticks)
+static struct sample measure(void)
 {
     uint8_t gate = in8(PORT_B);
     out8(PORT_B, (uint8_t)((gate & ~2u) | 1u));
     out8(PIT_COMMAND, 0xB0); /* channel 2, low then high byte, mode 0 */
-    apic_timer_start(UINT32_MAX);
     out8(PIT_CHANNEL2, SAMPLE_TICKS & 0xFF);
+    apic_timer_start(UINT32_MAX);
     out8(PIT_CHANNEL2, SAMPLE_TICKS >> 8);
     uint64_t start = rdtsc();
     /* A machine without a PIT (its gate reads as all ones or never rises) must not hang us. */
     uint64_t polls = 0;
     while (!(in8(PORT_B) & 0x20) && polls < 10000000)
         polls++;
-    uint64_t ticks = rdtsc() - start;
-    *apic_ticks = UINT32_MAX - apic_timer_stop();
+    struct sample sample = {.tsc = rdtsc() - start};
+    sample.apic = UINT32_MAX - apic_timer_stop();
     out8(PORT_B, gate);
-    return ticks;
+    return sample;
+}
+
+/* The middle one of a few samples: an emulator's host may be busy at either end of one. */
+static struct sample measure_well(void)
+{
+    struct sample sorted[SAMPLES];
+    for (unsigned n = 0; n < SAMPLES; n++) {
+        struct sample sample = measure();
+        unsigned at = n;
+        for (; at > 0 && sorted[at - 1].tsc > sample.tsc; at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = sample;
+    }
+    return sorted[SAMPLES / 2];
 }
 
 void time_init(void)
 {
-    uint64_t apic_ticks;
-    uint64_t ticks = measure(&apic_ticks);
-    tsc_frequency = ticks * PIT_FREQUENCY / SAMPLE_TICKS;
-    apic_frequency = apic_ticks * PIT_FREQUENCY / SAMPLE_TICKS;
+    struct sample sample = measure_well();
+    tsc_frequency = sample.tsc * PIT_FREQUENCY / SAMPLE_TICKS;
+    apic_frequency = sample.apic * PIT_FREQUENCY / SAMPLE_TICKS;
 
     struct cpuid_regs max = cpuid(0, 0);
     if (max.eax >= 0x15) {
