@@ -110,12 +110,15 @@ void apic_timer_start(uint32_t count)
     apic_write(APIC_TIMER_INITIAL, count);
 }
 
-uint32_t apic_timer_stop(void)
+uint32_t apic_timer_read(void)
 {
-    uint32_t left = apic_read(APIC_TIMER_CURRENT);
+    return apic_read(APIC_TIMER_CURRENT);
+}
+
+void apic_timer_stop(void)
+{
     apic_write(APIC_TIMER_INITIAL, 0);
     apic_write(APIC_TIMER_DIVIDE, 0);
-    return left;
 }
 
 void apic_reset_here(struct vp *vp)

@@ -28,6 +28,7 @@ bool apic_guest_set_base(struct vp *vp, uint64_t value);
 
 /* Boot, for measuring: counts this processor's APIC timer down, masked, divided by 1. */
 void apic_timer_start(uint32_t count);
-uint32_t apic_timer_stop(void); /* what is left */
+uint32_t apic_timer_read(void); /* what is left */
+void apic_timer_stop(void);
 
 #endif

@@ -6,60 +6,79 @@
 
 uint64_t tsc_frequency, tsc_per_50us, apic_frequency, reference_scale;
 
-#define PIT_FREQUENCY 1193182UL
-#define PIT_CHANNEL2  0x42
-#define PIT_COMMAND   0x43
-#define PORT_B        0x61   /* speaker gate; bit 5 is the output of channel 2 */
-#define SAMPLE_TICKS  4773UL /* 4 ms */
-#define SAMPLES       5
+#define PIT_FREQUENCY  1193182UL
+#define PIT_CHANNEL2   0x42
+#define PIT_COMMAND    0x43
+#define PORT_B         0x61   /* speaker gate; bit 5 is the output of channel 2 */
+#define INTERVAL_TICKS 23864U /* 20 ms; on Bochs it costs as many instructions */
+#define MEASUREMENTS   5
+#define TRIES          8
+#define LATCH_CHANNEL2 0x80
+#define MODE_COUNTDOWN 0xB0 /* channel 2, low then high byte, mode 0 */
 
-struct sample {
-    uint64_t tsc, apic;
+/* The counters at one moment. */
+struct moment {
+    uint64_t tsc;
+    uint32_t pit, apic; /* both count down */
 };
 
 /*
- * Counts TSC and APIC timer ticks over 4 ms of PIT channel 2 in one-shot mode.
- * The time is kept short: on Bochs it costs as many instructions.
+ * Reads all three as closely as it can: the best of a few tries, because an
+ * emulator's host may be busy with something else between two instructions.
  */
-static struct sample measure(void)
+static struct moment read_moment(void)
+{
+    struct moment best = {0};
+    uint64_t shortest = UINT64_MAX;
+    for (unsigned n = 0; n < TRIES; n++) {
+        uint64_t start = rdtsc();
+        out8(PIT_COMMAND, LATCH_CHANNEL2);
+        uint64_t took = rdtsc() - start;
+        uint32_t apic = apic_timer_read();
+        uint32_t low = in8(PIT_CHANNEL2);
+        uint32_t pit = low | (uint32_t)in8(PIT_CHANNEL2) << 8;
+        if (took >= shortest)
+            continue;
+        shortest = took;
+        best = (struct moment){start, pit, apic};
+    }
+    return best;
+}
+
+/* False: the count ran out in between (the host was busy for 35 ms), so it tells nothing. */
+static bool measure(void)
 {
     uint8_t gate = in8(PORT_B);
     out8(PORT_B, (uint8_t)((gate & ~2u) | 1u));
-    out8(PIT_COMMAND, 0xB0); /* channel 2, low then high byte, mode 0 */
-    out8(PIT_CHANNEL2, SAMPLE_TICKS & 0xFF);
+    out8(PIT_COMMAND, MODE_COUNTDOWN);
+    out8(PIT_CHANNEL2, 0xFF);
+    out8(PIT_CHANNEL2, 0xFF);
     apic_timer_start(UINT32_MAX);
-    out8(PIT_CHANNEL2, SAMPLE_TICKS >> 8);
-    uint64_t start = rdtsc();
-    /* A machine without a PIT (its gate reads as all ones or never rises) must not hang us. */
-    uint64_t polls = 0;
-    while (!(in8(PORT_B) & 0x20) && polls < 10000000)
-        polls++;
-    struct sample sample = {.tsc = rdtsc() - start};
-    sample.apic = UINT32_MAX - apic_timer_stop();
-    out8(PORT_B, gate);
-    return sample;
-}
 
-/* The middle one of a few samples: an emulator's host may be busy at either end of one. */
-static struct sample measure_well(void)
-{
-    struct sample sorted[SAMPLES];
-    for (unsigned n = 0; n < SAMPLES; n++) {
-        struct sample sample = measure();
-        unsigned at = n;
-        for (; at > 0 && sorted[at - 1].tsc > sample.tsc; at--)
-            sorted[at] = sorted[at - 1];
-        sorted[at] = sample;
+    struct moment start = read_moment(), end = start;
+    /* A machine without a PIT, whose count stands still, must not hang us. */
+    for (unsigned polls = 0; polls < 1000000 && start.pit - end.pit < INTERVAL_TICKS; polls++) {
+        out8(PIT_COMMAND, LATCH_CHANNEL2);
+        uint32_t low = in8(PIT_CHANNEL2);
+        end.pit = low | (uint32_t)in8(PIT_CHANNEL2) << 8;
     }
-    return sorted[SAMPLES / 2];
+    end = read_moment();
+    bool ran_out = (in8(PORT_B) & PORT_B_OUTPUT) != 0;
+    apic_timer_stop();
+    out8(PORT_B, gate);
+
+    uint64_t ticks = (start.pit - end.pit) & 0xFFFF;
+    if (ticks == 0 || ran_out)
+        return false;
+    tsc_frequency = (end.tsc - start.tsc) * PIT_FREQUENCY / ticks;
+    apic_frequency = (uint64_t)(start.apic - end.apic) * PIT_FREQUENCY / ticks;
+    return true;
 }
 
 void time_init(void)
 {
-    struct sample sample = measure_well();
-    tsc_frequency = sample.tsc * PIT_FREQUENCY / SAMPLE_TICKS;
-    apic_frequency = sample.apic * PIT_FREQUENCY / SAMPLE_TICKS;
-
+    for (unsigned n = 0; n < MEASUREMENTS && !measure(); n++)
+        continue;
     struct cpuid_regs max = cpuid(0, 0);
     if (max.eax >= 0x15) {
         struct cpuid_regs r = cpuid(0x15, 0);
