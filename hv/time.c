@@ -9,7 +9,8 @@ uint64_t tsc_frequency, tsc_per_50us, apic_frequency, reference_scale;
 #define PIT_FREQUENCY  1193182UL
 #define PIT_CHANNEL2   0x42
 #define PIT_COMMAND    0x43
-#define PORT_B         0x61   /* speaker gate; bit 5 is the output of channel 2 */
+#define PORT_B         0x61   /* speaker gate */
+#define PORT_B_OUTPUT  0x20   /* of channel 2: high when the count has run out */
 #define INTERVAL_TICKS 23864U /* 20 ms; on Bochs it costs as many instructions */
 #define MEASUREMENTS   5
 #define TRIES          8
