@@ -4,7 +4,7 @@
 #define SEGMENT_PRESENT   BIT(7)
 #define SEGMENT_DPL_SHIFT 5
 #define SEGMENT_DPL_MASK  3u
-#define SEGMENT_LONG      BIT(13) /* in the ABI's layout */
+#define VMCB_SEGMENT_LONG (1u << 9) /* in the VMCB's packed layout */
 
 /* The VMCB packs AVL, L, D/B, G right above the low byte; the ABI leaves four zero bits between. */
 static struct segment from_vmcb(const struct vmcb_segment *from)
@@ -152,16 +152,19 @@ void svm_switch_out(struct vp *vp)
     vp->loaded = false;
 }
 
+/* Without branches: every hypercall asks. */
 struct vp_mode svm_mode(struct vp *vp)
 {
     const struct vmcb_save *from = &vmcb_of(vp)->save;
-    struct vp_mode mode = {
+    unsigned virtual_8086 = (unsigned)vp->state.rflags / RFLAGS_VM;
+    unsigned long_mode = (unsigned)from->efer / EFER_LMA & 1;
+    unsigned code64 = from->cs.attributes / VMCB_SEGMENT_LONG & long_mode;
+    return (struct vp_mode){
         .cpl = from->cpl,
-        .protected_mode = (from->cr0 & CR0_PE) && !(vp->state.rflags & RFLAGS_VM),
-        .long_mode = from->efer & EFER_LMA,
+        .protected_mode = (unsigned)from->cr0 & ~virtual_8086 & CR0_PE,
+        .long_mode = long_mode,
+        .code64 = code64,
     };
-    mode.code64 = mode.long_mode && from_vmcb(&from->cs).attributes & SEGMENT_LONG;
-    return mode;
 }
 
 uint64_t svm_guest_cr4(struct vp *vp)
