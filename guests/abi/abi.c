@@ -44,6 +44,8 @@ void guest_main(void)
     test_forms();
     test_environment();
     test_privileges();
+    if (may_create())
+        test_own_pool();
     test_map_own();
     test_unmap();
     if (may_create()) {
