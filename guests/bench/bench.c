@@ -1,0 +1,154 @@
+/*
+ * What an exit costs, in TSC ticks. On Bochs, and on QEMU with an instruction
+ * count, a tick is one instruction, and two runs agree to the digit. Each
+ * figure is printed as "bench: NAME TICKS": one round trip in this guest's
+ * view, its loop included.
+ */
+#include "guests/bench/bench.h"
+
+#define ROUNDS 10000
+#define TIMES  1000 /* of what takes longer */
+
+static uint64_t per_round(uint64_t ticks, uint64_t rounds)
+{
+    return (ticks + rounds / 2) / rounds;
+}
+
+static void report(const char *name, uint64_t ticks, uint64_t rounds)
+{
+    print("bench: %s %lu\n", name, per_round(ticks, rounds));
+}
+
+static void measure_hypercall(void)
+{
+    uint64_t output = (uint64_t)hv_output_page();
+    uint64_t start = rdtsc();
+    bench_hypercalls(ROUNDS, HVCALL_GET_PARTITION_ID, output);
+    uint64_t ticks = rdtsc() - start;
+    tap_ok(*(uint64_t *)hv_output_page() != 0, "GetPartitionId answers");
+    report("hypercall", ticks, ROUNDS);
+}
+
+static void measure_cpuid(void)
+{
+    uint64_t start = rdtsc();
+    bench_cpuids(ROUNDS);
+    report("cpuid", rdtsc() - start, ROUNDS);
+}
+
+static void measure_rdmsr(void)
+{
+    uint64_t start = rdtsc();
+    bench_rdmsrs(ROUNDS, MSR_APIC_BASE);
+    report("rdmsr", rdtsc() - start, ROUNDS);
+}
+
+/* A bare loop around nothing: what the figures above contain beside the exit. */
+static void measure_loop(void)
+{
+    uint64_t start = rdtsc();
+    bench_nothing(ROUNDS);
+    report("loop", rdtsc() - start, ROUNDS);
+}
+
+static void measure_state_page(void)
+{
+    struct hv_input_map_vp_state_page *map = hv_input_page();
+    uint64_t page = (uint64_t)page_alloc();
+    uint64_t input = (uint64_t)map, output = (uint64_t)hv_output_page();
+    struct hv_input_map_vp_state_page in = {
+        .partition_id = HV_PARTITION_ID_SELF,
+        .vp_index = HV_VP_INDEX_SELF,
+        .type = HV_VP_STATE_PAGE_INTERCEPT_MESSAGE,
+        .flags = HV_MAP_LOCATION_PROVIDED,
+        .requested_map_location = page >> PAGE_SHIFT,
+    };
+    uint64_t map_ticks = 0, unmap_ticks = 0;
+    bool good = true;
+    for (unsigned n = 0; n <= TIMES; n++) { /* the first round splits the large page */
+        *map = in;
+        uint64_t start = rdtsc();
+        uint64_t mapped = hypercall(HVCALL_MAP_VP_STATE_PAGE, input, output);
+        uint64_t middle = rdtsc();
+        map->flags = 0;
+        uint64_t unmapped = hypercall(HVCALL_UNMAP_VP_STATE_PAGE, input, 0);
+        uint64_t end = rdtsc();
+        good = good && mapped == 0 && unmapped == 0;
+        if (n != 0) {
+            map_ticks += middle - start;
+            unmap_ticks += end - middle;
+        }
+    }
+    tap_ok(good, "0xE1 and 0xE2, %u times", TIMES);
+    report("map-state-page", map_ticks, TIMES);
+    report("unmap-state-page", unmap_ticks, TIMES);
+    report("map-and-unmap", map_ticks + unmap_ticks, TIMES);
+}
+
+static uint64_t dispatch_input(const struct child *child)
+{
+    struct hv_input_dispatch_vp *in = hv_input_page();
+    *in = (struct hv_input_dispatch_vp){
+        .partition_id = child->id,
+        .flags = HV_DISPATCH_CLEAR_INTERCEPT_SUSPEND,
+    };
+    return (uint64_t)in;
+}
+
+/* The child sits on an OUT that nobody steps over. */
+static void measure_dispatch(struct child *child)
+{
+    child_load(child, CHILD_CODE, bench_out, bench_out_end);
+    child_enter_long(child, 0, CHILD_CODE);
+    tap_equal(child_run(child, 0), HV_MESSAGE_IO_PORT, "the child stops at its OUT");
+    uint64_t input = dispatch_input(child), output = (uint64_t)hv_output_page();
+    uint64_t start = rdtsc();
+    for (unsigned n = 0; n < TIMES; n++)
+        hypercall(HVCALL_DISPATCH_VP, input, output);
+    uint64_t ticks = rdtsc() - start;
+    tap_equal(((struct hv_output_dispatch_vp *)output)->event, HV_DISPATCH_EVENT_INTERCEPT,
+              "and each dispatch ends there");
+    report("dispatch-io", ticks, TIMES);
+}
+
+/* The child reads the TSC, then an unmapped page; the parent reads the TSC when it is told. */
+static void measure_touch(struct child *child)
+{
+    child_load(child, CHILD_CODE, bench_touch, bench_touch_end);
+    child_enter_long(child, 0, CHILD_CODE);
+    uint64_t input = dispatch_input(child), output = (uint64_t)hv_output_page();
+    struct hv_register_page *page = child->vps[0].registers;
+    uint64_t ticks = 0;
+    bool good = true;
+    for (unsigned n = 0; n < TIMES; n++) {
+        hypercall(HVCALL_DISPATCH_VP, input, output);
+        uint64_t now = rdtsc();
+        struct hv_message *message = child->vps[0].message;
+        good = good && message->header.type == HV_MESSAGE_UNMAPPED_GPA &&
+               message->payload.memory.gpa == BENCH_UNMAPPED;
+        ticks += now - (page->gpr[HV_RDX] << 32 | (uint32_t)page->gpr[HV_RAX]);
+        page->rip = CHILD_CODE;
+        page->dirty = HV_DIRTY_RIP;
+    }
+    tap_ok(good, "%u first touches of an unmapped page", TIMES);
+    report("touch", ticks, TIMES);
+}
+
+void guest_main(void)
+{
+    hypercall_init();
+    measure_loop();
+    measure_hypercall();
+    measure_cpuid();
+    measure_rdmsr();
+    measure_state_page();
+    if (hypervisor_role() == ROLE_IS_GUEST) {
+        tap_skip("children: the role \"guest\" may not create any");
+        return;
+    }
+    struct child child;
+    child_open(&child, 1, CHILD_MAP_ALL);
+    measure_dispatch(&child);
+    measure_touch(&child);
+    tap_ok(child_close(&child), "the child is gone");
+}
