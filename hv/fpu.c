@@ -157,3 +157,31 @@ void fpu_set_xmm(struct vp *vp, unsigned n, const void *from16)
     }
     memcpy(area + OFFSET_XMM + 16UL * n, from16, 16);
 }
+
+void fpu_get_low_xmm(const struct vp *vp, void *to96)
+{
+    const uint8_t *area = vp->xsave;
+    if (have_xsave && !(*(const uint64_t *)(area + OFFSET_XSTATE_BV) & 2))
+        memset(to96, 0, 96);
+    else
+        __builtin_memcpy(to96, area + OFFSET_XMM, 96);
+}
+
+void fpu_read_low_xmm(void *to96)
+{
+    __asm__ volatile("movups %%xmm0, (%0)\n\t"
+                     "movups %%xmm1, 16(%0)\n\t"
+                     "movups %%xmm2, 32(%0)\n\t"
+                     "movups %%xmm3, 48(%0)\n\t"
+                     "movups %%xmm4, 64(%0)\n\t"
+                     "movups %%xmm5, 80(%0)"
+                     :
+                     : "r"(to96)
+                     : "memory");
+}
+
+void fpu_read_xcr0(struct vp *vp)
+{
+    if (have_xsave)
+        vp->state.xcr0 = xgetbv0();
+}

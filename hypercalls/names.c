@@ -76,7 +76,8 @@ void call_print(const struct call *call, uint32_t outcome)
     if (call->copied)
         print_fields(call, text, sizeof(text));
     say_debug("partition %lu VP %u: hypercall %04lx %s%s%s, rep %u: %s (%x)", call->caller->id,
-              call->vp->index, call->control & 0xFFFF, row ? row->name : "unknown",
+              call->vp->index, call->control & 0xFFFF,
+              row ? row->name + strlen("call_") : "unknown",
               call->control & HV_CONTROL_FAST ? " fast" : "", text, call->position,
               outcome_name(outcome), outcome);
 }

@@ -1,6 +1,6 @@
 /*
  * The partition tree, and the calls about a partition as a whole: 0x40, 0x41,
- * 0x44..0x47. (Finalizing and deleting: hypercalls/teardown.c.)
+ * 0x44, 0x45, 0x47. (Finalizing and deleting: hypercalls/teardown.c.)
  *
  * Decisions: creation flags other than 0, 4, 8 and 19 are refused (LAPIC,
  * x2APIC and nested: PROCESSOR_FEATURE_NOT_SUPPORTED, others:
@@ -230,12 +230,6 @@ uint32_t call_set_partition_property(struct call *call)
     if (in->value & ~call->caller->privileges)
         return HV_STATUS_PROPERTY_VALUE_OUT_OF_RANGE;
     p->privileges = in->value;
-    return HV_STATUS_SUCCESS;
-}
-
-uint32_t call_get_partition_id(struct call *call)
-{
-    call->output[0] = call->caller->id;
     return HV_STATUS_SUCCESS;
 }
 

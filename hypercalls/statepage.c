@@ -34,24 +34,35 @@
 _Static_assert((int)STATE_PAGE_REGISTERS == (int)HV_VP_STATE_PAGE_REGISTERS, "page types");
 _Static_assert((int)STATE_PAGE_INTERCEPT == (int)HV_VP_STATE_PAGE_INTERCEPT_MESSAGE, "page types");
 _Static_assert(sizeof(struct hv_segment) == sizeof(struct segment), "one layout");
+_Static_assert(offsetof(struct hv_register_page, rflags) ==
+                   offsetof(struct hv_register_page, gpr) + 17 * 8,
+               "copied as one");
+_Static_assert(offsetof(struct vp_state, rflags) == offsetof(struct vp_state, gpr) + 17 * 8,
+               "copied as one");
 _Static_assert(SEG_GS == 5 && SEG_ES == 0, "the page has the first six");
 
-/* Writes the whole state. It is exact, vector registers included. Lock: page_lock. */
-static void write_registers(const struct vp *vp, struct hv_register_page *page, bool valid)
+/* Few instructions for a handful of words, and none of them a vector instruction. */
+static inline void copy_words(void *to, const void *from, size_t count)
+{
+    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+}
+
+/*
+ * Writes the whole state, which is exact; `live`: the vector registers are in
+ * the processor. Lock: page_lock.
+ */
+static void write_registers(const struct vp *vp, struct hv_register_page *page, bool valid,
+                            bool live)
 {
     const struct vp_state *s = &vp->state;
     page->version = REGISTER_PAGE_VERSION;
     page->zero = 0;
-    for (unsigned i = 0; i < GPR_COUNT; i++)
-        page->gpr[i] = s->gpr[i];
-    page->rip = s->rip;
-    page->rflags = s->rflags;
-    for (unsigned i = 0; i < XMM_COUNT; i++)
-        fpu_get_xmm(vp, i, page->xmm[i]);
-    uint64_t *segments = (uint64_t *)page->segment;
-    const uint64_t *source = (const uint64_t *)s->seg;
-    for (unsigned i = 0; i < sizeof(page->segment) / 8; i++)
-        segments[i] = source[i];
+    copy_words(page->gpr, s->gpr, GPR_COUNT + 2);
+    if (live)
+        fpu_read_low_xmm(page->xmm);
+    else
+        fpu_get_low_xmm(vp, page->xmm);
+    copy_words(page->segment, s->seg, sizeof(page->segment) / 8);
     page->cr0 = s->cr0;
     page->cr3 = s->cr3;
     page->cr4 = s->cr4;
@@ -78,69 +89,71 @@ void state_page_publish(struct vp *vp)
     lock(&vp->page_lock);
     struct hv_register_page *page = register_page(vp);
     if (page)
-        write_registers(vp, page, true);
+        write_registers(vp, page, true, false);
     vp->published = true;
     unlock(&vp->page_lock);
 }
 
-/* The common case: only what needs no look at the rest of the state. False: refused. */
-static bool take_simple(struct vp *vp, const struct hv_register_page *copy)
+/*
+ * The common case: general registers and rip, which need no look at the rest
+ * of the state. Each field is read once. False: refused, nothing changed.
+ */
+static bool take_simple(struct vp *vp, const struct hv_register_page *page, uint32_t dirty)
 {
     struct vp_state *s = &vp->state;
-    if (copy->dirty & HV_DIRTY_RIP) {
-        if (!rip_is_valid(s, copy->rip))
+    if (dirty & HV_DIRTY_RIP) {
+        uint64_t rip = *(const volatile uint64_t *)&page->rip;
+        if (!rip_is_valid(s, rip))
             return false;
-        s->rip = copy->rip;
+        s->rip = rip;
         if (s->interrupt_shadow) { /* that of an instruction which is no longer the last */
             vp_touch(vp);
             s->interrupt_shadow = false;
         }
     }
-    if (copy->dirty & HV_DIRTY_GENERAL)
-        memcpy(s->gpr, copy->gpr, sizeof(s->gpr));
+    if (dirty & HV_DIRTY_GENERAL)
+        copy_words(s->gpr, page->gpr, GPR_COUNT);
     return true;
 }
 
-/* Segments or flags as well: the state as a whole must hold. False: refused, nothing changed. */
-static bool take_all(struct vp *vp, const struct hv_register_page *copy)
+/*
+ * Any classes. The page is copied once, up to the last field that can be taken,
+ * and then the state as a whole must hold. False: refused, nothing changed.
+ */
+static bool take_all(struct vp *vp, const struct hv_register_page *page, uint32_t dirty)
 {
+    struct hv_register_page copy;
+    copy_words(&copy, page, offsetof(struct hv_register_page, cr0) / 8);
     struct vp_state next = vp->state;
-    if (copy->dirty & HV_DIRTY_GENERAL)
-        memcpy(next.gpr, copy->gpr, sizeof(next.gpr));
-    if (copy->dirty & HV_DIRTY_RIP)
-        next.rip = copy->rip;
-    if (copy->dirty & HV_DIRTY_RFLAGS)
-        next.rflags = copy->rflags;
-    if (copy->dirty & HV_DIRTY_SEGMENTS)
-        memcpy(next.seg, copy->segment, sizeof(copy->segment));
-    if (copy->dirty & (HV_DIRTY_RIP | HV_DIRTY_RFLAGS))
+    if (dirty & HV_DIRTY_GENERAL)
+        memcpy(next.gpr, copy.gpr, sizeof(next.gpr));
+    if (dirty & HV_DIRTY_RIP)
+        next.rip = copy.rip;
+    if (dirty & HV_DIRTY_RFLAGS)
+        next.rflags = copy.rflags;
+    if (dirty & HV_DIRTY_SEGMENTS)
+        memcpy(next.seg, copy.segment, sizeof(copy.segment));
+    if (dirty & (HV_DIRTY_RIP | HV_DIRTY_RFLAGS))
         next.interrupt_shadow = false;
     if (!state_is_valid(&next))
         return false;
     vp->state = next;
     vp->touched = true;
-    return true;
-}
-
-/*
- * Takes in what a writer left in the page of a stopped VP. The page is copied
- * once, up to the last field that is looked at. Lock: page_lock.
- */
-static bool take(struct vp *vp, const struct hv_register_page *page)
-{
-    enum { COPY_SIZE = offsetof(struct hv_register_page, cr0) };
-    if (*(const volatile uint32_t *)&page->dirty == 0)
-        return true;
-    struct hv_register_page copy;
-    memcpy(&copy, page, COPY_SIZE);
-    __asm__ volatile("" : : : "memory"); /* the compiler must not look at the page again */
-    bool whole = (copy.dirty & (HV_DIRTY_RFLAGS | HV_DIRTY_SEGMENTS)) != 0;
-    if (!(whole ? take_all(vp, &copy) : take_simple(vp, &copy)))
-        return false;
-    if (copy.dirty & HV_DIRTY_XMM)
+    if (dirty & HV_DIRTY_XMM)
         for (unsigned i = 0; i < XMM_COUNT; i++)
             fpu_set_xmm(vp, i, copy.xmm[i]);
     return true;
+}
+
+/* Takes in what a writer left in the page of a stopped VP. Lock: page_lock. */
+static bool take(struct vp *vp, const struct hv_register_page *page)
+{
+    uint32_t dirty = *(const volatile uint32_t *)&page->dirty;
+    if (dirty == 0)
+        return true;
+    if (dirty & (HV_DIRTY_RFLAGS | HV_DIRTY_SEGMENTS | HV_DIRTY_XMM))
+        return take_all(vp, page, dirty);
+    return take_simple(vp, page, dirty);
 }
 
 bool state_page_consume(struct vp *vp)
@@ -155,7 +168,7 @@ bool state_page_consume(struct vp *vp)
     if (accepted && vp->pending_event[0])
         pending_event_deliver(vp);
     if (page && !accepted) {
-        write_registers(vp, page, true);
+        write_registers(vp, page, true, false);
     } else if (page) {
         page->dirty = 0;
         __atomic_store_n(&page->is_valid, 0, __ATOMIC_RELEASE);
@@ -180,10 +193,9 @@ void state_page_message(struct vp *vp, const struct hv_message *message)
     spn_t spn = vp->pages[STATE_PAGE_INTERCEPT].spn;
     if (spn != SPN_NONE) {
         uint64_t *page = page_ptr(spn);
-        const uint64_t *source = (const uint64_t *)message;
-        unsigned used = (unsigned)(sizeof(message->header) + message->header.payload_size) / 8;
-        for (unsigned i = 0; i < sizeof(*message) / 8; i++)
-            page[i] = i < used ? source[i] : 0;
+        size_t used = (sizeof(message->header) + message->header.payload_size) / 8;
+        copy_words(page, message, used);
+        memset(page + used, 0, sizeof(*message) - used * 8);
     }
     unlock(&vp->page_lock);
 }
@@ -284,14 +296,13 @@ static void begin_page(const struct call *call, struct vp *vp, enum state_page_t
     bool own = vp == call->vp;
     if (own && type == STATE_PAGE_REGISTERS) {
         vp_sync(vp);
-        fpu_save(vp);
-        fpu_restore(vp); /* the guest's XCR0 again */
+        fpu_read_xcr0(vp);
     }
     lock(&vp->page_lock);
     if (type == STATE_PAGE_REGISTERS) {
         struct hv_register_page *page = page_ptr(spn);
         if (own || vp->published)
-            write_registers(vp, page, vp->published);
+            write_registers(vp, page, vp->published, own);
         else
             page->version = REGISTER_PAGE_VERSION;
     }

@@ -54,15 +54,17 @@ struct call_row {
     const char *name;
     call_handler *handler;
     uint64_t privilege; /* the caller must have all of these bits */
+    uint64_t refused;   /* bits of the control word that it does not take */
+    /* Calls with 8 bytes of output, no input and no lock: gives the output. Else NULL. */
+    uint64_t (*at_once)(const struct vp *vp);
     const char *fields; /* names and sizes of the input, for the debug line */
     uint16_t header;    /* bytes of input before any list */
     uint16_t output;    /* bytes of output of a simple call */
     uint8_t in_element; /* bytes per rep of input and of output */
     uint8_t out_element;
     bool rep;
-    bool variable_header; /* takes one (none does yet) */
-    bool locked;          /* runs under hv_lock */
-    bool pure;            /* changes nothing, so that a failing output write needs no forecast */
+    bool locked; /* runs under hv_lock */
+    bool pure;   /* changes nothing, so that a failing output write needs no forecast */
 };
 
 extern const struct call_row call_table[0x100];
@@ -153,7 +155,7 @@ bool state_is_valid(const struct vp_state *state);
 call_handler call_notify_long_spin_wait; /* dispatch.c */
 
 call_handler call_create_partition, call_initialize_partition, call_get_partition_property,
-    call_set_partition_property, call_get_partition_id, call_get_next_child_partition;
+    call_set_partition_property, call_get_next_child_partition;
 
 call_handler call_finalize_partition, call_delete_partition; /* teardown.c */
 void partition_remove(struct partition *p);                  /* partition.c: unlinks and frees */

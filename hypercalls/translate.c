@@ -81,24 +81,36 @@ static uint32_t walk_32(struct walk *w)
     return HV_TRANSLATE_SUCCESS;
 }
 
-/* Tables of 8-byte entries from `level` (4 KiB entries are level 0) down. */
-static uint32_t walk_64(struct walk *w, gpa_t table, unsigned level, unsigned largest_page)
+/* An entry of a level above 0 that is a page may have PAT (bit 12) below its address, no more. */
+static bool entry_is_valid(const struct walk *w, uint64_t entry, bool leaf, unsigned level,
+                           unsigned largest_page)
 {
-    for (;; level--) {
-        unsigned shift = PAGE_SHIFT + 9 * level;
+    uint64_t reserved = w->reserved;
+    if (leaf && level > 0)
+        reserved |= (BIT(PAGE_SHIFT + 9 * level) - 1) & ENTRY_ADDRESS & ~BIT(12);
+    return !(entry & reserved) && !(leaf && level > largest_page);
+}
+
+/*
+ * Tables of 8-byte entries from `level` (4 KiB entries are level 0) down.
+ * Without `checked` only the address is found, as for an instruction that the
+ * processor has just fetched itself.
+ */
+static inline __attribute__((always_inline)) uint32_t
+walk_64(struct walk *w, gpa_t table, unsigned level, unsigned largest_page, bool checked)
+{
+    for (unsigned shift = PAGE_SHIFT + 9 * level;; level--, shift -= 9) {
         uint64_t entry = 0;
         if (!read_entry(w, table + (w->linear >> shift & 0x1FF) * 8, &entry, sizeof(entry)))
             return HV_TRANSLATE_GPA_UNMAPPED;
         if (!(entry & ENTRY_PRESENT))
             return HV_TRANSLATE_PAGE_NOT_PRESENT;
         bool leaf = level == 0 || (entry & ENTRY_LARGE);
-        /* A large page's low address bits but PAT (bit 12) are reserved. */
-        uint64_t reserved = w->reserved;
-        if (leaf && level > 0)
-            reserved |= (BIT(shift) - 1) & ENTRY_ADDRESS & ~BIT(12);
-        if ((entry & reserved) || (leaf && level > largest_page))
-            return HV_TRANSLATE_INVALID_PAGE_TABLE_FLAGS;
-        restrict_rights(w, entry);
+        if (checked) {
+            if (!entry_is_valid(w, entry, leaf, level, largest_page))
+                return HV_TRANSLATE_INVALID_PAGE_TABLE_FLAGS;
+            restrict_rights(w, entry);
+        }
         table = entry & ENTRY_ADDRESS;
         if (!leaf)
             continue;
@@ -118,7 +130,7 @@ static uint32_t walk_pae(struct walk *w)
         return HV_TRANSLATE_PAGE_NOT_PRESENT;
     if (entry & (w->reserved | ENTRY_NX | 0x1E6))
         return HV_TRANSLATE_INVALID_PAGE_TABLE_FLAGS;
-    return walk_64(w, entry & ENTRY_ADDRESS, 1, 1);
+    return walk_64(w, entry & ENTRY_ADDRESS, 1, 1, true);
 }
 
 /* SDM 4.6: is the access allowed by the rights that the walk found? */
@@ -162,7 +174,7 @@ uint32_t translate_linear(const struct vp *vp, uint64_t linear, unsigned access,
         unsigned unused = 64 - (PAGE_SHIFT + 9 * levels);
         if ((uint64_t)((int64_t)(linear << unused) >> unused) != linear)
             return HV_TRANSLATE_PAGE_NOT_PRESENT;
-        result = walk_64(&w, s->cr3 & ENTRY_ADDRESS, levels - 1, 2);
+        result = walk_64(&w, s->cr3 & ENTRY_ADDRESS, levels - 1, 2, true);
     } else {
         result = s->cr4 & CR4_PAE ? walk_pae(&w) : walk_32(&w);
     }
@@ -172,15 +184,27 @@ uint32_t translate_linear(const struct vp *vp, uint64_t linear, unsigned access,
     return result;
 }
 
+/* The GPA of an instruction. */
+static bool locate(const struct vp *vp, uint64_t linear, gpa_t *gpa)
+{
+    const struct vp_state *s = &vp->state;
+    if (!(s->efer & EFER_LMA) || (s->cr4 & CR4_LA57))
+        return translate_linear(vp, linear, 0, gpa) == HV_TRANSLATE_SUCCESS;
+    struct walk w = {.vp = vp, .linear = linear};
+    uint32_t result = walk_64(&w, s->cr3 & ENTRY_ADDRESS, 3, 2, false);
+    *gpa = w.gpa;
+    return result == HV_TRANSLATE_SUCCESS;
+}
+
 unsigned translate_fetch(struct vp *vp, uint64_t linear, uint8_t *bytes, unsigned max)
 {
+    const struct space *space = &vp->partition->space;
     unsigned done = 0;
     vp_sync(vp);
     while (done < max) {
         gpa_t gpa = 0;
         unsigned part = (unsigned)min_u64(max - done, PAGE_SIZE - ((linear + done) & PAGE_MASK));
-        if (translate_linear(vp, linear + done, 0, &gpa) != HV_TRANSLATE_SUCCESS ||
-            !guest_read(&vp->partition->space, gpa, bytes + done, part))
+        if (!locate(vp, linear + done, &gpa) || !guest_read(space, gpa, bytes + done, part))
             break;
         done += part;
     }
