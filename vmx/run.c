@@ -183,6 +183,9 @@ static void decode(struct vp *vp, struct exit *exit, uint32_t reason)
     case VMX_EXIT_EXTERNAL_INTERRUPT:
         exit->kind = EXIT_INTERRUPT;
         break;
+    case VMX_EXIT_PREEMPTION_TIMER:
+        exit->kind = vmx_interrupt_waits() ? EXIT_INTERRUPT : EXIT_NOTHING;
+        break;
     case VMX_EXIT_TRIPLE_FAULT:
         exit->kind = EXIT_TRIPLE_FAULT;
         break;

@@ -108,7 +108,8 @@ static void settle_controls(uint64_t pin, uint64_t primary, uint64_t secondary)
     uint32_t optional = (vmx_caps.vpid ? SECONDARY_VPID : 0) | SECONDARY_RDTSCP | SECONDARY_INVPCID;
 
     vmx_caps.pin[true] = settle(pin, PIN_NMI | PIN_VIRTUAL_NMIS, 0);
-    vmx_caps.pin[false] = settle(pin, PIN_NMI | PIN_VIRTUAL_NMIS | PIN_EXTERNAL_INTERRUPT, 0);
+    vmx_caps.pin[false] =
+        settle(pin, PIN_NMI | PIN_VIRTUAL_NMIS | PIN_EXTERNAL_INTERRUPT, PIN_PREEMPTION_TIMER);
     vmx_caps.primary[true] = settle(primary, common, 0);
     vmx_caps.primary[false] = settle(primary, common | child, 0);
     vmx_caps.secondary[true] =
@@ -120,6 +121,7 @@ static void settle_controls(uint64_t pin, uint64_t primary, uint64_t secondary)
                            0);
     vmx_caps.entry = settle(rdmsr(MSR_VMX_TRUE_ENTRY),
                             ENTRYC_LOAD_DEBUG | ENTRYC_LOAD_EFER | ENTRYC_LOAD_PAT, 0);
+    vmx_caps.timer_rate = (uint32_t)(rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_RATE);
     vmx_caps.rdtscp = vmx_caps.secondary[true] & SECONDARY_RDTSCP;
 }
 

@@ -27,6 +27,7 @@ enum vmx_msr {
 
 #define VMX_BASIC_REVISION_MASK 0x7FFFFFFFUL
 #define VMX_BASIC_TRUE_CONTROLS BIT(55)
+#define VMX_MISC_TIMER_RATE     0x1FUL
 
 enum { FEATURE_CONTROL_LOCKED = 1 << 0, FEATURE_CONTROL_VMX_OUTSIDE_SMX = 1 << 2 };
 
@@ -50,6 +51,7 @@ enum vmx_pin_controls {
     PIN_EXTERNAL_INTERRUPT = 1 << 0,
     PIN_NMI = 1 << 3,
     PIN_VIRTUAL_NMIS = 1 << 5,
+    PIN_PREEMPTION_TIMER = 1 << 6,
 };
 enum vmx_primary_controls {
     PRIMARY_INTERRUPT_WINDOW = 1 << 2,
@@ -372,6 +374,7 @@ struct vmx_capabilities {
     uint64_t ept_vpid;
     uint32_t pin[2], primary[2], secondary[2]; /* [0] children, [1] the first partition */
     uint32_t exit, entry;
+    uint32_t timer_rate; /* the preemption timer counts once in 2^rate TSC ticks */
     uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
     bool vpid, rdtscp;
 };
@@ -434,6 +437,9 @@ static inline uint64_t vmx_cr4_mask(const struct vp *vp)
     return vp->first ? CR4_VMXE | CR4_SMXE : ~CR4_CHILD_MAY;
 }
 
+/* How long a child runs before it is looked whether an interrupt waits, in TSC ticks. */
+#define TIMER_TICKS (1U << 20)
+
 /* control.c */
 void vmx_vp_init(struct vp *vp);
 void vmx_update_intercepts(struct vp *vp);
@@ -465,6 +471,7 @@ void vmx_take_back_event(struct vp *vp);
 void vmx_block_nmis_again(struct vp *vp);
 void vmx_nmi_exit(struct vp *vp, struct exit *exit);
 void vmx_reinject(struct vp *vp, struct exit *exit);
+bool vmx_interrupt_waits(void);
 
 /* run.c */
 void vmx_run(struct vp *vp, struct exit *exit);
