@@ -38,8 +38,8 @@ static inline uint32_t hv_reps(uint64_t result)
 
 static inline uint64_t hv_rep_control(uint16_t code, uint32_t count, uint32_t start)
 {
-    return code | (uint64_t)count << HV_CONTROL_REP_COUNT_SHIFT |
-           (uint64_t)start << HV_CONTROL_REP_START_SHIFT;
+    return code | count * (1UL << HV_CONTROL_REP_COUNT_SHIFT) |
+           start * (1UL << HV_CONTROL_REP_START_SHIFT);
 }
 
 /*

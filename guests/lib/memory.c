@@ -163,12 +163,12 @@ void *page_alloc(void)
     return page != NULL ? memset(page, 0, PAGE_SIZE) : pages_alloc(1, PAGE_SIZE);
 }
 
-void page_free(void *address)
+void page_free(void *page)
 {
-    struct free_page *page = address;
+    struct free_page *first = page;
     lock();
-    page->next = free_pages;
-    free_pages = page;
+    first->next = free_pages;
+    free_pages = first;
     available++;
     unlock();
 }

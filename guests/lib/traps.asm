@@ -92,7 +92,8 @@ try_call_return:
     pop rbp
     ret
 
-; void user_enter(void *arguments[3]): function, its argument, user stack. Comes back only by a trap.
+; void user_enter(void *arguments[3]): function, its argument, user stack. Comes back only
+; by a trap.
 global user_enter
 user_enter:
     mov rcx, [rdi]
@@ -110,7 +111,7 @@ user_entry:
     int 0x80
     ud2
 
-; bool rdmsr_asm(uint64_t *arguments), wrmsr_asm: number, value. Run under try_call.
+; void rdmsr_asm(uint64_t *arguments) and the like: number, value. Run under try_call.
 global rdmsr_asm, wrmsr_asm, xsetbv_asm
 rdmsr_asm:
     mov rcx, [rdi]
