@@ -1,28 +1,23 @@
 /* Register state between struct vp_state and the VMCB's save area. */
 #include "svm/svm.h"
 
-#define SEGMENT_PRESENT   BIT(7)
 #define SEGMENT_DPL_SHIFT 5
 #define SEGMENT_DPL_MASK  3u
 #define VMCB_SEGMENT_LONG (1u << 9) /* in the VMCB's packed layout */
 
 /* The VMCB packs AVL, L, D/B, G right above the low byte; the ABI leaves four zero bits between. */
-static struct segment from_vmcb(const struct vmcb_segment *from)
+static inline struct segment from_vmcb(const struct vmcb_segment *from)
 {
     unsigned a = from->attributes;
-    struct segment to = {from->base, from->limit, from->selector, 0};
-    if (a & SEGMENT_PRESENT)
-        to.attributes = (uint16_t)((a & 0xFF) | (a & 0xF00) << 4);
-    return to;
+    uint16_t attributes = (uint16_t)((a & 0xFF) | (a & 0xF00) << 4);
+    return (struct segment){from->base, from->limit, from->selector, attributes};
 }
 
-static struct vmcb_segment to_vmcb(const struct segment *from)
+static inline struct vmcb_segment to_vmcb(const struct segment *from)
 {
     unsigned a = from->attributes;
-    struct vmcb_segment to = {from->selector, 0, from->limit, from->base};
-    if (a & SEGMENT_PRESENT)
-        to.attributes = (uint16_t)((a & 0xFF) | (a >> 4 & 0xF00));
-    return to;
+    uint16_t attributes = (uint16_t)((a & 0xFF) | (a >> 4 & 0xF00));
+    return (struct vmcb_segment){from->selector, attributes, from->limit, from->base};
 }
 
 static void save_segments(struct vp_state *s, const struct vmcb_save *from)
