@@ -13,8 +13,13 @@ struct space;
 /* What a processor's context slot (ASID or VPID) last held; see mm/tlb.h. */
 struct tlb_slot {
     uint64_t vp_id; /* struct vp's unique id */
-    uint64_t space_id;
     uint64_t generation;
+};
+/* A translation, good as long as the space has this generation. */
+struct copy_cache {
+    uint64_t generation;
+    gpn_t gpn;
+    uint8_t *page;
 };
 enum { SLOT_FIRST, SLOT_CHILD, SLOT_COUNT }; /* ASID or VPID is the slot's number + 1 */
 
@@ -32,11 +37,13 @@ struct cpu {
     struct vp *loaded;  /* whose control block and registers are in the processor */
 
     /* mm/tlb.h */
-    struct space *volatile running; /* the space this processor may hold translations of: set while
-                                       inside the guest */
-    volatile uint64_t running_generation;
+    volatile uint64_t running; /* the generation of the space that this processor may hold
+                                  translations of: set while inside the guest, else 0 */
     volatile uint32_t copying; /* inside a guest copy */
     struct tlb_slot slots[SLOT_COUNT];
+
+    /* mm/copy.h: the pages that this processor last read and wrote in a guest */
+    struct copy_cache read_cache, write_cache;
 
     struct exit exit; /* the last one */
     struct exit_record {
@@ -45,7 +52,7 @@ struct cpu {
         uint32_t reason;
         uint32_t count; /* how often the same one came in a row */
     } ring[EXIT_RING];
-    uint32_t ring_next;
+    uint32_t ring_last; /* where the newest record is */
     uint64_t exit_counts[EXIT_KIND_COUNT];
 
     /* Vendor pages of this processor: VMXON region or host save area. */

@@ -19,17 +19,20 @@
 
 #define APIC_PAGE_OFFSET(gpa) ((uint32_t)(gpa) & (uint32_t)PAGE_MASK)
 
+/* Out of line, so that handle_exit saves no registers for them on the short ways. */
+#define NOINLINE __attribute__((noinline))
+
 uint64_t vp_partition_id(const struct vp *vp)
 {
     return vp->partition->id;
 }
 
-static void inject_gp(struct vp *vp)
+static NOINLINE void inject_gp(struct vp *vp)
 {
     vp_inject_exception(vp, VECTOR_GP, true, 0);
 }
 
-static void on_cpuid(struct cpu *cpu, struct vp *vp)
+static NOINLINE void on_cpuid(struct cpu *cpu, struct vp *vp)
 {
     uint64_t *gpr = vp->state.gpr;
     uint32_t leaf = (uint32_t)gpr[RAX];
@@ -46,31 +49,39 @@ static void on_cpuid(struct cpu *cpu, struct vp *vp)
     vp_advance(vp, cpu->exit.insn_length);
 }
 
-static void on_msr(struct cpu *cpu, struct vp *vp, bool write)
+static NOINLINE void on_rdmsr(struct cpu *cpu, struct vp *vp)
 {
     uint64_t *gpr = vp->state.gpr;
     uint32_t msr = (uint32_t)gpr[RCX];
     if (vp->partition->intercepts_msrs &&
-        intercept_installed(vp->partition, HV_INTERCEPT_MSR, msr, write ? 2 : 1)) {
-        intercept_msr(cpu, vp, write);
+        intercept_installed(vp->partition, HV_INTERCEPT_MSR, msr, 1)) {
+        intercept_msr(cpu, vp, false);
         return;
     }
-    uint64_t value = gpr[RDX] << 32 | (uint32_t)gpr[RAX];
-    if (write) {
-        enum msr_result result = msr_write(vp, msr, value);
-        if (result == MSR_FAULT)
-            inject_gp(vp);
-        if (result != MSR_DONE)
-            return;
-    } else {
-        if (!msr_read(vp, msr, &value)) {
-            inject_gp(vp);
-            return;
-        }
-        gpr[RAX] = (uint32_t)value;
-        gpr[RDX] = value >> 32;
+    uint64_t value;
+    if (!msr_read(vp, msr, &value)) {
+        inject_gp(vp);
+        return;
     }
+    gpr[RAX] = (uint32_t)value;
+    gpr[RDX] = value >> 32;
     vp_advance(vp, cpu->exit.insn_length);
+}
+
+static NOINLINE void on_wrmsr(struct cpu *cpu, struct vp *vp)
+{
+    const uint64_t *gpr = vp->state.gpr;
+    uint32_t msr = (uint32_t)gpr[RCX];
+    if (vp->partition->intercepts_msrs &&
+        intercept_installed(vp->partition, HV_INTERCEPT_MSR, msr, 2)) {
+        intercept_msr(cpu, vp, true);
+        return;
+    }
+    enum msr_result result = msr_write(vp, msr, gpr[RDX] << 32 | (uint32_t)gpr[RAX]);
+    if (result == MSR_FAULT)
+        inject_gp(vp);
+    else if (result == MSR_DONE)
+        vp_advance(vp, cpu->exit.insn_length);
 }
 
 static uint32_t apply(uint8_t operation, uint32_t old, uint32_t operand)
@@ -122,7 +133,7 @@ static bool apic_access(struct vp *vp, gpa_t gpa)
     return true;
 }
 
-static void on_memory(struct cpu *cpu, struct vp *vp)
+static NOINLINE void on_memory(struct cpu *cpu, struct vp *vp)
 {
     const struct exit *e = &cpu->exit;
     gpn_t gpn = e->gpa >> PAGE_SHIFT;
@@ -148,7 +159,7 @@ static void on_memory(struct cpu *cpu, struct vp *vp)
     intercept_memory(cpu, vp);
 }
 
-static void on_xsetbv(struct cpu *cpu, struct vp *vp)
+static NOINLINE void on_xsetbv(struct cpu *cpu, struct vp *vp)
 {
     uint64_t value = vp->state.gpr[RDX] << 32 | (uint32_t)vp->state.gpr[RAX];
     uint64_t features = vp->first ? xsave_features_first : xsave_features_child;
@@ -166,7 +177,7 @@ static void on_xsetbv(struct cpu *cpu, struct vp *vp)
 }
 
 /* A real processor would shut down, and most boards then reset. */
-static void on_triple_fault(struct cpu *cpu, struct vp *vp)
+void triple_fault(struct cpu *cpu, struct vp *vp)
 {
     vp->triple_fault = false;
     vp->state.event.valid = false;
@@ -181,7 +192,7 @@ static void on_triple_fault(struct cpu *cpu, struct vp *vp)
     machine_reset();
 }
 
-static void on_entry_failed(struct cpu *cpu, struct vp *vp)
+static NOINLINE void on_entry_failed(struct cpu *cpu, struct vp *vp)
 {
     if (vp->first)
         panic("the processor refused to enter VP %u of the first partition: %s", vp->index,
@@ -195,18 +206,17 @@ static void on_entry_failed(struct cpu *cpu, struct vp *vp)
     intercept_invalid_registers(cpu, vp);
 }
 
-static void remember(struct cpu *cpu, const struct vp *vp)
+/* For the diagnosis: the same exit at the same place, again and again, takes one record. */
+static inline void remember(struct cpu *cpu, const struct vp *vp, const struct exit *e)
 {
-    const struct exit *e = &cpu->exit;
-    struct exit_record *last = &cpu->ring[(cpu->ring_next - 1) % EXIT_RING];
+    struct exit_record *last = &cpu->ring[cpu->ring_last];
     cpu->exit_counts[e->kind]++;
-    if (last->rip == vp->state.rip && last->reason == e->reason && last->count != 0) {
+    if (last->rip == vp->state.rip && last->reason == e->reason) {
         last->count++;
         return;
     }
-    cpu->ring[cpu->ring_next % EXIT_RING] =
-        (struct exit_record){vp->state.rip, e->detail, e->reason, 1};
-    cpu->ring_next++;
+    cpu->ring_last = (cpu->ring_last + 1) % EXIT_RING;
+    cpu->ring[cpu->ring_last] = (struct exit_record){vp->state.rip, e->detail, e->reason, 1};
 }
 
 void handle_exit(struct cpu *cpu, struct vp *vp)
@@ -214,7 +224,7 @@ void handle_exit(struct cpu *cpu, struct vp *vp)
     const struct exit *e = &cpu->exit;
     if (e->kind == EXIT_NOTHING)
         return;
-    remember(cpu, vp);
+    remember(cpu, vp, e);
     switch (e->kind) {
     case EXIT_HYPERCALL:
         hypercall(cpu, vp, e->insn_length);
@@ -223,10 +233,10 @@ void handle_exit(struct cpu *cpu, struct vp *vp)
         on_cpuid(cpu, vp);
         break;
     case EXIT_RDMSR:
-        on_msr(cpu, vp, false);
+        on_rdmsr(cpu, vp);
         break;
     case EXIT_WRMSR:
-        on_msr(cpu, vp, true);
+        on_wrmsr(cpu, vp);
         break;
     case EXIT_MEMORY:
         on_memory(cpu, vp);
@@ -240,6 +250,7 @@ void handle_exit(struct cpu *cpu, struct vp *vp)
         break;
     case EXIT_NMI_WINDOW:
         vp->want_nmi_window = false;
+        cpu->kicked = 1; /* the NMI is still in vp->requests */
         break;
     case EXIT_IO:
         must(!vp->first);
@@ -254,7 +265,7 @@ void handle_exit(struct cpu *cpu, struct vp *vp)
         intercept_exception(cpu, vp);
         break;
     case EXIT_TRIPLE_FAULT:
-        on_triple_fault(cpu, vp);
+        triple_fault(cpu, vp);
         break;
     case EXIT_XSETBV:
         on_xsetbv(cpu, vp);
@@ -277,6 +288,4 @@ void handle_exit(struct cpu *cpu, struct vp *vp)
         panic("unexpected exit: %s (0x%x, detail %lx)", backend->exit_name(e->reason), e->reason,
               e->detail);
     }
-    if (vp->triple_fault && cpu->current == vp)
-        on_triple_fault(cpu, vp);
 }

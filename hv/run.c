@@ -78,6 +78,9 @@ void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t 
     bool accepted = state_page_consume(child);
     switch_from(parent);
     switch_to(cpu, child);
+    full_barrier(); /* child->cpu was set before: a request from now on kicks us */
+    if (child->requests || child->triple_fault)
+        cpu->kicked = 1;
     if (!accepted)
         intercept_invalid_registers(cpu, child);
 }
@@ -213,9 +216,15 @@ static bool serve_requests(struct cpu *cpu)
         }
     }
     if (vp->first) {
+        if (vp->triple_fault)
+            triple_fault(cpu, vp);
         if (vp->requests & ~(uint32_t)(vp->want_nmi_window ? REQUEST_NMI : 0))
             serve_first(cpu, vp);
         return true;
+    }
+    if (vp->triple_fault) {
+        triple_fault(cpu, vp);
+        return false;
     }
     if (take_requests(vp, REQUEST_STOP)) {
         end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
@@ -236,22 +245,26 @@ _Noreturn void run_loop(struct cpu *cpu)
     first->cpu = cpu;
     first->running = true;
     switch_to(cpu, first);
+    cpu->kicked = 1; /* a VP that waits for its start-up IPI does so in serve_requests */
     for (;;) {
-        if (cpu->kicked) {
+        /* Whoever makes a request kicks; what stays pending is looked at after the next kick. */
+        if (__builtin_expect(cpu->kicked, 0)) {
             cpu->kicked = 0;
             full_barrier();
+            if (!serve_requests(cpu)) {
+                cpu->kicked = 1;
+                continue;
+            }
         }
         struct vp *vp = cpu->current;
-        if (anything_requested(vp) && !serve_requests(cpu))
-            continue;
-        if (vp->touched) {
+        if (__builtin_expect(vp->touched, 0)) {
             backend->load(vp);
             vp->touched = false;
         }
         vp->synced = false;
         tlb_enter(cpu, vp);
         backend->run(vp, &cpu->exit);
-        tlb_leave(cpu);
+        tlb_leave(cpu, vp);
         handle_exit(cpu, vp);
     }
 }

@@ -9,7 +9,7 @@
 #define strlen  vellum_strlen
 #define strcmp  vellum_strcmp
 #define strncmp vellum_strncmp
-#include "hv/string.c"
+#include "hv/string.c" /* NOLINT(bugprone-suspicious-include) */
 #undef memcpy
 #undef memmove
 #undef memset

@@ -255,6 +255,7 @@ enum msr_result synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value)
         if (vp->first)
             machine_reset();
         vp->triple_fault = true; /* a child's reset is its parent's to carry out */
+        vp->cpu->kicked = 1;
         return MSR_DONE;
     case HV_MSR_CRASH_CTL:
         if (value & HV_CRASH_CTL_NOTIFY)

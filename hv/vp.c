@@ -2,6 +2,7 @@
 #include "hv/vp.h"
 
 #include "hv/arch.h"
+#include "hv/cpu.h"
 #include "hv/string.h"
 
 #define DR6_RESET 0xFFFF0FF0UL
@@ -40,14 +41,10 @@ bool address_is_canonical(uint64_t address)
     return (uint64_t)((int64_t)(address << 16) >> 16) == address;
 }
 
-void vp_advance(struct vp *vp, unsigned length)
+void vp_wrap_rip(struct vp *vp)
 {
-    vp->state.rip += length;
-    /* Outside 64-bit mode RIP wraps at 4 GiB; the guest's own fault would come next anyway. */
-    if (vp->state.rip >> 32 == 1 && vp->state.rip - length < (1UL << 32) &&
-        !backend->mode(vp).code64)
+    if (vp->state.rip >> 32 == 1 && !backend->mode(vp).code64)
         vp->state.rip &= UINT32_MAX;
-    vp->state.rflags &= ~(uint64_t)RFLAGS_RF;
 }
 
 /* SDM table 6-4: which exceptions combine to a double fault. */
@@ -65,6 +62,8 @@ void vp_inject_exception(struct vp *vp, uint8_t vector, bool has_error, uint32_t
             (event->vector == VECTOR_PF && (is_contributory(vector) || vector == VECTOR_PF));
         if (event->vector == VECTOR_DF) {
             vp->triple_fault = true;
+            if (vp->cpu)
+                vp->cpu->kicked = 1; /* the main loop looks */
             return;
         }
         if (to_double) {

@@ -178,8 +178,18 @@ static inline void vp_touch(struct vp *vp)
     vp->touched = true;
 }
 
-/* Steps over the instruction that exited: rip, interrupt shadow, RF. */
-void vp_advance(struct vp *vp, unsigned length);
+/* Outside 64-bit mode rip wraps at 4 GiB; for vp_advance. */
+void vp_wrap_rip(struct vp *vp);
+
+/* Steps over the instruction that exited: rip, RF. (Its interrupt shadow: the backend's run.) */
+static inline void vp_advance(struct vp *vp, unsigned length)
+{
+    uint64_t old = vp->state.rip;
+    vp->state.rip = old + length;
+    vp->state.rflags &= ~(1UL << 16); /* RF */
+    if (__builtin_expect(((old ^ vp->state.rip) >> 32) != 0, 0))
+        vp_wrap_rip(vp);
+}
 
 /* Queues an exception for the next entry. A second one while one waits follows SDM 6.15 (double
    fault; a third sets vp->triple_fault, which the main loop acts on). */

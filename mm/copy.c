@@ -54,6 +54,32 @@ INLINE bool translate(const struct space *space, gpa_t gpa, uint64_t rights, voi
     return from_leaf(entry, 12, gpa, rights, at);
 }
 
+OUT_LINE bool find_slowly(const struct space *space, gpa_t gpa, uint64_t rights,
+                          struct copy_cache *cache, uint64_t generation, void **at)
+{
+    if (!translate(space, gpa, rights, at))
+        return false;
+    uint8_t *page = (uint8_t *)*at - (gpa & PAGE_MASK);
+    *cache = (struct copy_cache){generation, gpa >> PAGE_SHIFT, page};
+    return true;
+}
+
+/*
+ * As translate, remembering the page in `cache` for the next time. Inside a
+ * copy section: then a generation that is still the space's own means that the
+ * page is, too.
+ */
+INLINE bool find(const struct space *space, gpa_t gpa, uint64_t rights, struct copy_cache *cache,
+                 void **at)
+{
+    uint64_t generation = space->generation;
+    if (__builtin_expect(cache->generation == generation && cache->gpn == gpa >> PAGE_SHIFT, 1)) {
+        *at = cache->page + (gpa & PAGE_MASK);
+        return true;
+    }
+    return find_slowly(space, gpa, rights, cache, generation, at);
+}
+
 /* Inside here tlb_shootdown waits for this processor. */
 INLINE void begin_copy(struct cpu *cpu)
 {
@@ -98,7 +124,7 @@ OUT_LINE bool read_pages(const struct space *space, gpa_t gpa, uint8_t *to, size
         size_t part = in_page(gpa, size);
         begin_copy(cpu);
         void *from;
-        bool found = translate(space, gpa, SLPT_READABLE, &from);
+        bool found = find(space, gpa, SLPT_READABLE, &cpu->read_cache, &from);
         if (found)
             memcpy(to, from, part);
         end_copy(cpu);
@@ -118,7 +144,7 @@ OUT_LINE bool write_pages(const struct space *space, gpa_t gpa, const uint8_t *f
         size_t part = in_page(gpa, size);
         begin_copy(cpu);
         void *to;
-        bool found = translate(space, gpa, SLPT_READABLE | SLPT_WRITABLE, &to);
+        bool found = find(space, gpa, SLPT_READABLE | SLPT_WRITABLE, &cpu->write_cache, &to);
         if (found)
             memcpy(to, from, part);
         end_copy(cpu);
@@ -138,7 +164,7 @@ bool guest_read(const struct space *space, gpa_t gpa, void *to, size_t size)
     struct cpu *cpu = this_cpu();
     begin_copy(cpu);
     void *from;
-    bool found = translate(space, gpa, SLPT_READABLE, &from);
+    bool found = find(space, gpa, SLPT_READABLE, &cpu->read_cache, &from);
     if (found)
         copy_short(to, from, size);
     end_copy(cpu);
@@ -152,7 +178,7 @@ bool guest_write(const struct space *space, gpa_t gpa, const void *from, size_t 
     struct cpu *cpu = this_cpu();
     begin_copy(cpu);
     void *to;
-    bool found = translate(space, gpa, SLPT_READABLE | SLPT_WRITABLE, &to);
+    bool found = find(space, gpa, SLPT_READABLE | SLPT_WRITABLE, &cpu->write_cache, &to);
     if (found)
         copy_short(to, from, size);
     end_copy(cpu);
@@ -161,11 +187,13 @@ bool guest_write(const struct space *space, gpa_t gpa, const void *from, size_t 
 
 bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t prot)
 {
-    uint64_t rights = SLPT_READABLE | (prot & MAP_WRITE ? SLPT_WRITABLE : 0);
+    struct cpu *cpu = this_cpu();
+    bool write = (prot & MAP_WRITE) != 0;
+    uint64_t rights = SLPT_READABLE | (write ? SLPT_WRITABLE : 0);
     while (size != 0) {
         size_t part = in_page(gpa, size);
         void *at;
-        if (!translate(space, gpa, rights, &at))
+        if (!find(space, gpa, rights, write ? &cpu->write_cache : &cpu->read_cache, &at))
             return false;
         gpa += part;
         size -= part;

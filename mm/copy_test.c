@@ -165,18 +165,43 @@ static void what_is_no_memory(void **state)
     };
     map(60, 600, 2, MAP_ALL);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        /* A frame changes hands only after a shootdown. */
+        space.generation = slpt_new_generation();
         frame_set_range(600, 1, rows[i].type, OWNER_FIRST);
         uint64_t word = 1;
         assert_int_equal(guest_write(&space, 60 * PAGE_SIZE, &word, 8), rows[i].allowed);
         assert_int_equal(guest_read(&space, 60 * PAGE_SIZE, &word, 8), rows[i].allowed);
         assert_int_equal(guest_accessible(&space, 60 * PAGE_SIZE, 8, MAP_READ), rows[i].allowed);
     }
+    space.generation = slpt_new_generation();
     frame_set_range(600, 1, FRAME_DEVICE, OWNER_NONE);
     refused("a device", 60 * PAGE_SIZE, false);
     map(70, RAM_PAGES, 1, MAP_ALL); /* no record */
     map(71, 1UL << 35, 1, MAP_ALL);
     refused("no record", 70 * PAGE_SIZE, false);
     refused("far beyond the records", 71 * PAGE_SIZE, false);
+}
+
+/* What the last copy found is used again, as long as the generation says that it is good. */
+static void a_page_that_is_remembered(void **state)
+{
+    (void)state;
+    uint64_t word = 0x1111, back = 0;
+    map(80, 610, 1, MAP_ALL);
+    assert_true(guest_write(&space, 80 * PAGE_SIZE, &word, 8));
+    map(80, 611, 1, MAP_READ);
+    space.generation = slpt_new_generation(); /* what tlb_shootdown does */
+    word = 0x2222;
+    assert_false(guest_write(&space, 80 * PAGE_SIZE, &word, 8));
+    assert_true(guest_read(&space, 80 * PAGE_SIZE, &back, 8));
+    assert_int_equal(back, *(uint64_t *)page_ptr(611));
+    assert_int_equal(*(uint64_t *)page_ptr(610), 0x1111);
+
+    struct space other = space; /* another space at the same GPN, never shot down */
+    other.generation = slpt_new_generation();
+    other.root = pool_alloc(&pool, FRAME_TABLE);
+    assert_false(guest_read(&other, 80 * PAGE_SIZE, &back, 8));
+    pool_free(&pool, other.root);
 }
 
 static void half_of_it(void **state)
@@ -212,7 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(every_length_and_alignment), BOTH(large_pages), BOTH(what_is_not_there),
-        BOTH(what_is_no_memory),          BOTH(half_of_it),
+        BOTH(what_is_no_memory), BOTH(a_page_that_is_remembered), BOTH(half_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,6 +154,12 @@ static bool reach(struct space *space, gpn_t gpn, unsigned level, struct positio
     }
 }
 
+uint64_t slpt_new_generation(void)
+{
+    static uint64_t last;
+    return __atomic_add_fetch(&last, 1, __ATOMIC_SEQ_CST);
+}
+
 bool slpt_init(struct space *space, const struct slpt_format *format, struct pool *pool,
                uint64_t id, uint8_t gpa_bits, uint8_t max_level)
 {
@@ -167,7 +173,7 @@ bool slpt_init(struct space *space, const struct slpt_format *format, struct poo
         .id = id,
         .gpa_bits = gpa_bits,
         .max_level = max_level,
-        .generation = 1,
+        .generation = slpt_new_generation(),
     };
     return true;
 }

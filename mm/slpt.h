@@ -65,8 +65,14 @@ struct space {
     uint64_t id;                  /* never used twice: names the space in TLB bookkeeping */
     uint8_t gpa_bits;             /* width of the guest physical space, at most 48 */
     uint8_t max_level;            /* largest leaf the processor has: 1 = 2 MiB, 2 = 1 GiB */
-    volatile uint64_t generation; /* bumped by every tlb_shootdown */
+    volatile uint64_t generation; /* a new one by every tlb_shootdown; never used twice */
 };
+
+/*
+ * A number that no space has had before. Every shootdown gives the space a new
+ * one, so that a generation also tells which space it is of. No lock needed.
+ */
+uint64_t slpt_new_generation(void);
 
 /* Takes the root table from the pool. False when the pool is empty. */
 bool slpt_init(struct space *space, const struct slpt_format *format, struct pool *pool,

@@ -7,27 +7,47 @@
 #ifndef MM_TLB_H
 #define MM_TLB_H
 
-#include "mm/slpt.h"
-
-struct cpu;
-struct vp;
+#include "hv/cpu.h"
+#include "hv/partition.h"
 
 /*
- * Bumps the space's generation, kicks every processor that is inside a guest on
- * this space with an older one, and waits until each has left it. Also waits
- * out guest copies under way on other processors. Lock: hv_lock held; the
- * calling processor is not in a guest copy.
+ * Gives the space a new generation, kicks every processor that is inside a
+ * guest on the old one, and waits until each has left it. Also waits out guest
+ * copies under way on other processors. Lock: hv_lock held; the calling
+ * processor is not in a guest copy.
  */
 void tlb_shootdown(struct space *space);
 
 /*
  * To be called on each way into a guest, interrupts off: marks the processor as
  * inside `vp`'s space and decides whether the entry must flush (vp->flush).
- * The order is: mark, barrier, read the generation.
+ * First the mark, then a second look at the generation: either this processor
+ * sees the new one, or tlb_shootdown sees the mark.
  */
-void tlb_enter(struct cpu *cpu, struct vp *vp);
+static inline void tlb_enter(struct cpu *cpu, struct vp *vp)
+{
+    const struct space *space = &vp->partition->space;
+    uint64_t generation;
+    do {
+        generation = space->generation;
+        (void)__atomic_exchange_n(&cpu->running, generation, __ATOMIC_SEQ_CST);
+    } while (__builtin_expect(space->generation != generation, 0));
+    struct tlb_slot *slot = &cpu->slots[vp->slot];
+    if (__builtin_expect(slot->vp_id == vp->id && slot->generation == generation, 1))
+        return;
+    slot->vp_id = vp->id;
+    slot->generation = generation;
+    vp->flush = true;
+}
 
-/* After each exit. */
-void tlb_leave(struct cpu *cpu);
+/* After each exit of `vp`. */
+static inline void tlb_leave(struct cpu *cpu, const struct vp *vp)
+{
+    /* The guest was not entered: the flush is still to come, so the slot is not this VP's yet.
+       It may run on another processor in between and have its flag cleared there. */
+    if (__builtin_expect(vp->flush, 0))
+        cpu->slots[vp->slot].vp_id = 0;
+    __atomic_store_n(&cpu->running, 0, __ATOMIC_RELEASE);
+}
 
 #endif

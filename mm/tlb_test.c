@@ -2,7 +2,7 @@
  * Generations and kicks. Fake processors; a kick calls the test, which then
  * plays the kicked processor. At the end two threads play for real.
  */
-/* unit: mm/tlb.c */
+/* unit: mm/tlb.c mm/slpt.c mm/ept.c mm/npt.c mm/pool.c mm/frame.c */
 #include "unit.h"
 
 #include <pthread.h>
@@ -35,7 +35,7 @@ static int set_up(void **state)
     memset(vps, 0, sizeof(vps));
     for (unsigned i = 0; i < 2; i++) {
         partitions[i].space.id = 10 + i;
-        partitions[i].space.generation = 1;
+        partitions[i].space.generation = slpt_new_generation();
     }
     for (unsigned i = 0; i < 3; i++) {
         vps[i].id = 100 + i;
@@ -65,7 +65,7 @@ static bool enter_and_leave(struct cpu *cpu, struct vp *vp)
 {
     enter(cpu, vp);
     bool flushed = run(vp);
-    tlb_leave(cpu);
+    tlb_leave(cpu, vp);
     return flushed;
 }
 
@@ -85,7 +85,7 @@ static void flush_when_something_changed(void **state)
     assert_false(enter_and_leave(cpu, &vps[0]));    /* another space's */
     assert_true(enter_and_leave(cpus[1], &vps[0])); /* another processor */
     assert_false(enter_and_leave(cpu, &vps[0]));
-    partitions[0].space.id = 12; /* the same VP record in another space of the same generation */
+    partitions[0].space.generation = slpt_new_generation(); /* the same VP record, another space */
     assert_true(enter_and_leave(cpu, &vps[0]));
 }
 
@@ -115,7 +115,7 @@ static void a_flush_that_did_not_happen(void **state)
         vps[i].slot = SLOT_CHILD;
     assert_true(enter_and_leave(cpus[0], &vps[0]));
     enter(cpus[0], &vps[1]); /* not run: kicked before entry */
-    tlb_leave(cpus[0]);
+    tlb_leave(cpus[0], &vps[1]);
     assert_true(enter_and_leave(cpus[1], &vps[1]));
     assert_true(enter_and_leave(cpus[0], &vps[1]));
     assert_false(enter_and_leave(cpus[0], &vps[1]));
@@ -127,16 +127,15 @@ static void marks(void **state)
     struct cpu *cpu = cpus[0];
     partitions[0].space.generation = 40;
     enter(cpu, &vps[0]);
-    assert_ptr_equal(cpu->running, &partitions[0].space);
-    assert_int_equal(cpu->running_generation, 40);
-    tlb_leave(cpu);
-    assert_null(cpu->running);
+    assert_int_equal(cpu->running, 40);
+    tlb_leave(cpu, cpu->current);
+    assert_int_equal(cpu->running, 0);
 }
 
 static void leaves_when_kicked(struct cpu *cpu)
 {
     run(cpu->current);
-    tlb_leave(cpu);
+    tlb_leave(cpu, cpu->current);
 }
 
 static void kicks_whom_it_must(void **state)
@@ -150,13 +149,14 @@ static void kicks_whom_it_must(void **state)
     assert_int_equal(kick_count, 2);
     assert_ptr_equal(kicked[0], cpus[1]);
     assert_ptr_equal(kicked[1], cpus[3]);
-    assert_ptr_equal(cpus[2]->running, &partitions[1].space);
+    assert_int_equal(cpus[2]->running, partitions[1].space.generation);
 
     kick_count = 0;
+    uint64_t first = partitions[0].space.generation, second = partitions[1].space.generation;
     tlb_shootdown(&partitions[0].space); /* nobody is inside now */
     assert_int_equal(kick_count, 0);
-    assert_int_equal(partitions[0].space.generation, 3);
-    assert_int_equal(partitions[1].space.generation, 1);
+    assert_true(partitions[0].space.generation > first && first > second);
+    assert_int_equal(partitions[1].space.generation, second);
 }
 
 static void not_whom_it_need_not(void **state)
@@ -167,8 +167,7 @@ static void not_whom_it_need_not(void **state)
     cpus[1]->online = false; /* never in a guest: what it says means nothing */
     enter(cpus[2], &vps[1]);
     cpus[2]->halted = true; /* stopped by a panic: would never leave */
-    cpus[3]->running = &partitions[0].space;
-    cpus[3]->running_generation = 2; /* entered after the bump */
+    cpus[3]->running = partitions[0].space.generation + 100; /* entered after the bump */
     tlb_shootdown(&partitions[0].space);
     assert_int_equal(kick_count, 0);
 }
@@ -178,7 +177,7 @@ static unsigned kicks_to_ignore;
 static void leaves_at_last(struct cpu *cpu)
 {
     if (kicks_to_ignore-- == 0)
-        tlb_leave(cpu);
+        tlb_leave(cpu, cpu->current);
 }
 
 static void a_lost_kick_is_repeated(void **state)
@@ -193,7 +192,7 @@ static void a_lost_kick_is_repeated(void **state)
 
 static void enters_again_when_kicked(struct cpu *cpu)
 {
-    tlb_leave(cpu);
+    tlb_leave(cpu, cpu->current);
     enter(cpu, cpu->current);
 }
 
@@ -205,16 +204,17 @@ static void one_that_came_back_is_new(void **state)
     run(&vps[0]);
     tlb_shootdown(&partitions[0].space);
     assert_int_equal(kick_count, 1);
-    assert_ptr_equal(cpus[1]->running, &partitions[0].space);
+    assert_int_equal(cpus[1]->running, partitions[0].space.generation);
     assert_true(run(&vps[0]));
 }
 
 static volatile bool copied;
+static uint64_t generation_before;
 
 static void *copier(void *argument)
 {
     struct cpu *cpu = argument;
-    while (partitions[0].space.generation == 1)
+    while (partitions[0].space.generation == *(volatile uint64_t *)&generation_before)
         sched_yield();
     struct timespec pause = {.tv_nsec = 20000000};
     nanosleep(&pause, NULL);
@@ -228,6 +228,7 @@ static void waits_for_copies(void **state)
     (void)state;
     pthread_t thread;
     copied = false;
+    generation_before = partitions[0].space.generation;
     cpus[2]->copying = 1;
     assert_int_equal(pthread_create(&thread, NULL, copier, cpus[2]), 0);
     tlb_shootdown(&partitions[0].space);
@@ -264,7 +265,7 @@ static void *guest_thread(void *argument)
             if (forbidden[which] != 0 && cached[which] <= forbidden[which])
                 stale_uses++;
         }
-        tlb_leave(cpu);
+        tlb_leave(cpu, cpu->current);
     }
     return NULL;
 }
@@ -280,7 +281,6 @@ static void nothing_stale_is_used(void **state)
     pthread_t thread;
     on_kick = set_kicked;
     vps[0].slot = vps[2].slot = SLOT_CHILD;
-    partitions[1].space.generation = 1000000; /* far from the other space's */
     stop = false;
     stale_uses = guest_entries = 0;
     translation[0] = translation[1] = 1;
