@@ -2,8 +2,11 @@
 #include "guests/child/tests.h"
 #include "hv/vp.h"
 
-#define HOLE      0x400000UL /* GPA without memory, inside the child's own page tables */
-#define MAX_BYTES 15
+#define HOLE        0x400000UL /* GPA without memory, inside the child's own page tables */
+#define MAX_BYTES   15
+#define DENIED_BYTE 0xEB /* first of the page that may be read and not executed */
+
+enum { CLEAR_ACCESSED = 1, CLEAR_DIRTY = 4 }; /* flags of 0xC9 */
 
 /* Starts `touch` at a label with RBX at gpa, runs it and compares the memory message. */
 static void expect_memory(struct child *c, const char *when, const uint8_t *label, uint64_t gpa,
@@ -24,8 +27,10 @@ static void expect_memory(struct child *c, const char *when, const uint8_t *labe
     match("TPR", m->tpr, 0);
     if (m->access_info & 1)
         match("GVA", m->gva, where);
-    if (access == 2)
+    if (access == 2 && type == HV_MESSAGE_UNMAPPED_GPA)
         match("instruction bytes where none can be read", m->instruction_byte_count, 0);
+    else if (access == 2)
+        match("instruction bytes", m->instruction_bytes[0], DENIED_BYTE);
     else if (m->instruction_byte_count == 0)
         match("instruction byte count", 0, MAX_BYTES);
     else
@@ -44,7 +49,7 @@ static void unmapped(struct child *c)
 static void denied(struct child *c, uint64_t *page)
 {
     gpn_t at = HOLE >> PAGE_SHIFT;
-    page[0] = 0x0FEB; /* a jump, for the execution */
+    page[0] = 0xF00 | DENIED_BYTE;
     tap_status(child_map(c->id, at, page_of(page), 1, HV_MAP_READABLE), HV_STATUS_SUCCESS,
                "MapGpaPages read-only");
     expect_memory(c, "write of a read-only GPA", touch_write, HOLE, HV_MESSAGE_GPA_INTERCEPT, 1);
@@ -53,7 +58,8 @@ static void denied(struct child *c, uint64_t *page)
     START(c, 0, START_LONG, touch);
     child_put(c, 0, HV_REGISTER_RAX + RBX, HOLE);
     stops_with(c, 0, HV_MESSAGE_HALT, "a read-only GPA is read without an intercept");
-    tap_equal(child_register(c->id, 0, HV_REGISTER_RAX), 0x0FEB, "... and has the page's contents");
+    tap_equal(child_register(c->id, 0, HV_REGISTER_RAX), 0xF00 | DENIED_BYTE,
+              "... and has the page's contents");
     tap_status(child_map(c->id, at, 0, 1, HV_MAP_NO_ACCESS), HV_STATUS_SUCCESS,
                "MapGpaPages no-access");
     expect_memory(c, "read of a no-access GPA", touch_read, HOLE, HV_MESSAGE_GPA_INTERCEPT, 0);
@@ -130,7 +136,7 @@ static void accessed_dirty(struct child *c)
     gpn_t at = HOLE >> PAGE_SHIFT;
     uint8_t *pages = pages_alloc(4, PAGE_SIZE);
     child_map(c->id, at, page_of(pages), 4, CHILD_MAP_ALL);
-    uint16_t status = access_states(c, at, 3, states, 4);
+    uint16_t status = access_states(c, at, CLEAR_ACCESSED | CLEAR_DIRTY, states, 4);
     if (status == HV_STATUS_INVALID_HYPERCALL_CODE ||
         status == HV_STATUS_PROCESSOR_FEATURE_NOT_SUPPORTED) {
         tap_skip("access states: no accessed and dirty bits here (%s)", status_name(status));
@@ -147,7 +153,7 @@ static void accessed_dirty(struct child *c)
         tap_note("states %x %x %x %x", states[0], states[1], states[2], states[3]);
         tap_ok(status == 0 && states[0] == 1 && states[1] == 0 && states[2] == 3 && states[3] == 0,
                "the read page is accessed, the written one accessed and dirty, the others neither");
-        access_states(c, at, 3, states, 4);
+        access_states(c, at, CLEAR_ACCESSED | CLEAR_DIRTY, states, 4);
         access_states(c, at, 0, states, 4);
         tap_ok(states[0] == 0 && states[2] == 0, "cleared bits stay clear until the next access");
     }

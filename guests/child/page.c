@@ -204,6 +204,8 @@ static void taken_by_calls(struct child *c)
     page->dirty = HV_DIRTY_RIP | HV_DIRTY_GENERAL;
     tap_status(child_get(c->id, 0, HV_REGISTER_RIP, &value), HV_STATUS_INVALID_REGISTER_VALUE,
                "GetVpRegisters while the page holds a refused value");
+    page->rip = 0x8000000000000000;
+    page->dirty = HV_DIRTY_RIP | HV_DIRTY_GENERAL;
     tap_status(child_set(c->id, 0, HV_REGISTER_RAX + R12, 1, 0), HV_STATUS_INVALID_REGISTER_VALUE,
                "SetVpRegisters likewise");
     page->dirty = 0;
