@@ -19,10 +19,12 @@
 enum apic_register {
     APIC_ID = 0x20,
     APIC_TPR = 0x80,
+    APIC_PPR = 0xA0,
     APIC_EOI = 0xB0,
     APIC_LDR = 0xD0,
     APIC_DFR = 0xE0,
     APIC_SPURIOUS = 0xF0,
+    APIC_IRR = 0x200,
     APIC_ICR_LOW = 0x300,
     APIC_ICR_HIGH = 0x310,
     APIC_LVT_TIMER = 0x320,
@@ -73,6 +75,18 @@ static void apic_write(uint32_t offset, uint32_t value)
 uint32_t apic_id_here(void)
 {
     return in_x2apic_mode() ? (uint32_t)rdmsr(MSR_X2APIC_ID) : *apic_register(APIC_ID) >> 24;
+}
+
+bool apic_interrupt_waits(void)
+{
+    enum { IRR_WORDS = 8, WORD_STEP = 0x10 };
+    uint32_t priority = apic_read(APIC_PPR) >> 4 & 0xF;
+    for (uint32_t word = IRR_WORDS; word-- > 0;) {
+        uint32_t requested = apic_read(APIC_IRR + WORD_STEP * word);
+        if (requested != 0)
+            return (word * 32 + 31 - (uint32_t)__builtin_clz(requested)) >> 4 > priority;
+    }
+    return false;
 }
 
 static void wait_until_sent(void)

@@ -26,6 +26,9 @@ uint32_t apic_guest_read(uint32_t offset);
 bool apic_guest_command(uint64_t icr);
 bool apic_guest_set_base(struct vp *vp, uint64_t value);
 
+/* Whether this processor's APIC has an interrupt that it would deliver now (SDM 11.8.4). */
+bool apic_interrupt_waits(void);
+
 /* Boot, for measuring: counts this processor's APIC timer down, masked, divided by 1. */
 void apic_timer_start(uint32_t count);
 uint32_t apic_timer_read(void); /* what is left */

@@ -79,6 +79,13 @@ void svm_control_init(void)
 #define INTERCEPT2_CHILD                                                                           \
     (INTERCEPT2_WBINVD | INTERCEPT2_MONITOR | INTERCEPT2_MWAIT | INTERCEPT2_MWAIT_ARMED |          \
      INTERCEPT2_XSETBV | INTERCEPT2_RDPRU)
+/*
+ * A child that spins exits at every so many PAUSEs (APM 15.14.4), to see
+ * whether an interrupt waits: an emulator has been seen that forgets to intercept
+ * interrupts in an entry with IF clear, until the guest changes IF.
+ */
+#define PAUSE_COUNT 1000
+
 void svm_update_intercepts(struct vp *vp)
 {
     struct vmcb *vmcb = vmcb_of(vp);
@@ -89,6 +96,8 @@ void svm_update_intercepts(struct vp *vp)
     uint32_t exceptions = vp->exception_bitmap;
     if (!vp->first)
         interrupts |= V_INTR_MASKING;
+    if (!vp->first && svm_features.pause_filter)
+        first |= INTERCEPT1_PAUSE;
     if (armed & ARMED_IRET)
         first |= INTERCEPT1_IRET;
     if (armed & ARMED_WINDOW) {
@@ -132,5 +141,6 @@ void svm_vp_init(struct vp *vp)
     vmcb_set_asid(vmcb, vp->slot + 1);
     vmcb_set_nested_control(vmcb, NESTED_PAGING);
     vmcb_set_nested_cr3(vmcb, vp->partition->space.root << PAGE_SHIFT);
+    vmcb_set_pause_count(vmcb, PAUSE_COUNT);
     svm_update_intercepts(vp);
 }

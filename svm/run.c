@@ -1,6 +1,7 @@
 /* Entering the guest, and turning an exit into a struct exit. */
 #include "svm/svm.h"
 
+#include "hv/apic.h"
 #include "hv/console.h"
 #include "hv/string.h"
 
@@ -100,7 +101,64 @@ static inline void step_over(const struct vmcb *vmcb, struct exit *exit, enum ex
     exit->insn_length = length(vmcb, plain);
 }
 
-static void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
+static enum exit_kind refused_instruction(uint32_t code)
+{
+    switch (code) {
+    case SVM_EXIT_RDPMC:
+        return EXIT_GP;
+    case SVM_EXIT_INVLPGA:
+    case SVM_EXIT_VMRUN:
+    case SVM_EXIT_VMLOAD:
+    case SVM_EXIT_VMSAVE:
+    case SVM_EXIT_STGI:
+    case SVM_EXIT_CLGI:
+    case SVM_EXIT_SKINIT:
+    case SVM_EXIT_MONITOR:
+    case SVM_EXIT_MWAIT:
+    case SVM_EXIT_MWAIT_ARMED:
+    case SVM_EXIT_RDPRU:
+        return EXIT_UNDEFINED;
+    default:
+        return EXIT_UNEXPECTED;
+    }
+}
+
+static void decode_rare(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
+{
+    exit->kind = EXIT_NOTHING;
+    switch (code) {
+    case SVM_EXIT_XSETBV:
+        step_over(vmcb, exit, EXIT_XSETBV, 3);
+        break;
+    case SVM_EXIT_INVD:
+    case SVM_EXIT_WBINVD:
+        step_over(vmcb, exit, EXIT_WBINVD, 2);
+        break;
+    case SVM_EXIT_PAUSE: /* it is executed again, with the filter's count anew */
+        if (apic_interrupt_waits())
+            exit->kind = EXIT_INTERRUPT;
+        break;
+    case SVM_EXIT_INIT:
+        init_seen();
+        break;
+    case SVM_EXIT_VINTR:
+        exit->kind = EXIT_INTERRUPT_WINDOW;
+        break;
+    case SVM_EXIT_IRET:
+        svm_iret_reached(vp);
+        break;
+    case SVM_EXIT_SHUTDOWN:
+        exit->kind = EXIT_TRIPLE_FAULT;
+        break;
+    default:
+        if (code >= SVM_EXIT_EXCEPTION && code <= SVM_EXIT_EXCEPTION_LAST)
+            decode_exception(vmcb, exit, code - SVM_EXIT_EXCEPTION);
+        else
+            exit->kind = (uint8_t)refused_instruction(code);
+    }
+}
+
+static inline void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
 {
     switch (code) {
     case SVM_EXIT_CPUID:
@@ -118,54 +176,14 @@ static void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, ui
     case SVM_EXIT_HLT:
         step_over(vmcb, exit, EXIT_HLT, 1);
         break;
-    case SVM_EXIT_XSETBV:
-        step_over(vmcb, exit, EXIT_XSETBV, 3);
-        break;
-    case SVM_EXIT_INVD:
-    case SVM_EXIT_WBINVD:
-        step_over(vmcb, exit, EXIT_WBINVD, 2);
-        break;
     case SVM_EXIT_INTR:
         exit->kind = EXIT_INTERRUPT;
         break;
     case SVM_EXIT_NMI: /* STGI has let it through to our handler */
         exit->kind = EXIT_NMI;
         break;
-    case SVM_EXIT_INIT:
-        init_seen();
-        exit->kind = EXIT_NOTHING;
-        break;
-    case SVM_EXIT_VINTR:
-        exit->kind = EXIT_INTERRUPT_WINDOW;
-        break;
-    case SVM_EXIT_IRET:
-        svm_iret_reached(vp);
-        exit->kind = EXIT_NOTHING;
-        break;
-    case SVM_EXIT_SHUTDOWN:
-        exit->kind = EXIT_TRIPLE_FAULT;
-        break;
-    case SVM_EXIT_RDPMC:
-        exit->kind = EXIT_GP;
-        break;
-    case SVM_EXIT_INVLPGA:
-    case SVM_EXIT_VMRUN:
-    case SVM_EXIT_VMLOAD:
-    case SVM_EXIT_VMSAVE:
-    case SVM_EXIT_STGI:
-    case SVM_EXIT_CLGI:
-    case SVM_EXIT_SKINIT:
-    case SVM_EXIT_MONITOR:
-    case SVM_EXIT_MWAIT:
-    case SVM_EXIT_MWAIT_ARMED:
-    case SVM_EXIT_RDPRU:
-        exit->kind = EXIT_UNDEFINED;
-        break;
     default:
-        if (code >= SVM_EXIT_EXCEPTION && code <= SVM_EXIT_EXCEPTION_LAST)
-            decode_exception(vmcb, exit, code - SVM_EXIT_EXCEPTION);
-        else
-            exit->kind = EXIT_UNEXPECTED;
+        decode_rare(vp, vmcb, exit, code);
     }
 }
 

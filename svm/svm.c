@@ -55,6 +55,7 @@ static bool check(struct backend_features *features)
     svm_features = (struct svm_features){
         .next_rip = svm.edx & SVM_CPUID_NEXT_RIP,
         .decode_assists = svm.edx & SVM_CPUID_DECODE_ASSISTS,
+        .pause_filter = svm.edx & SVM_CPUID_PAUSE_FILTER,
         .tsc_aux = extended.edx & EXTENDED_EDX_TSCP,
         .flush_command = svm.edx & SVM_CPUID_FLUSH_BY_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL,
         .clean_all = svm.edx & SVM_CPUID_CLEAN_BITS ? CLEAN_ALL : 0,

@@ -130,6 +130,7 @@ _Static_assert(sizeof(struct vmcb) <= PAGE_SIZE, "a VMCB is one page");
 #define INTERCEPT1_CPUID    BIT(18)
 #define INTERCEPT1_IRET     BIT(20)
 #define INTERCEPT1_INVD     BIT(22)
+#define INTERCEPT1_PAUSE    BIT(23)
 #define INTERCEPT1_HLT      BIT(24)
 #define INTERCEPT1_INVLPGA  BIT(26)
 #define INTERCEPT1_IO       BIT(27)
@@ -192,6 +193,7 @@ enum vmcb_clean {
 VMCB_SETTER(exceptions, intercept_exceptions, CLEAN_INTERCEPTS)
 VMCB_SETTER(intercept1, intercept1, CLEAN_INTERCEPTS)
 VMCB_SETTER(intercept2, intercept2, CLEAN_INTERCEPTS)
+VMCB_SETTER(pause_count, pause_count, CLEAN_INTERCEPTS)
 VMCB_SETTER(tsc_offset, tsc_offset, CLEAN_INTERCEPTS)
 VMCB_SETTER(iopm, iopm_spa, CLEAN_MAPS)
 VMCB_SETTER(msrpm, msrpm_spa, CLEAN_MAPS)
@@ -228,6 +230,7 @@ enum svm_exit {
     SVM_EXIT_CPUID = 0x72,
     SVM_EXIT_IRET = 0x74,
     SVM_EXIT_INVD = 0x76,
+    SVM_EXIT_PAUSE = 0x77,
     SVM_EXIT_HLT = 0x78,
     SVM_EXIT_INVLPGA = 0x7A,
     SVM_EXIT_IO = 0x7B,
@@ -259,11 +262,12 @@ enum {
     SVM_CPUID_CLEAN_BITS = 1 << 5,
     SVM_CPUID_FLUSH_BY_ASID = 1 << 6,
     SVM_CPUID_DECODE_ASSISTS = 1 << 7,
+    SVM_CPUID_PAUSE_FILTER = 1 << 10,
 };
 
 /* Found by svm_check. */
 struct svm_features {
-    bool next_rip, decode_assists, tsc_aux;
+    bool next_rip, decode_assists, pause_filter, tsc_aux;
     uint8_t flush_command; /* enum tlb_control: the narrowest flush that the processor has */
     uint32_t clean_all;    /* CLEAN_ALL, or 0 without clean bits */
 };
