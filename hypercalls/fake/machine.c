@@ -1,0 +1,532 @@
+/* A small machine for tests: see hypercalls/fake/machine.h. */
+#define _GNU_SOURCE
+#include "hypercalls/fake/machine.h"
+
+#include <asm/prctl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "hv/exits.h"
+#include "hv/fpu.h"
+#include "hv/intercepts.h"
+#include "hv/msr.h"
+#include "hv/panic.h"
+#include "hv/run.h"
+#include "hv/time.h"
+#include "hypercalls/hypercalls.h"
+#include "mm/phys.h"
+#include "mm/tlb.h"
+
+#define TLB_ENTRIES 16
+
+struct vp_mode fake_mode;
+struct cpu *cpus[MAX_CPUS];
+uint32_t cpu_count;
+struct spinlock hv_lock;
+
+static struct cpu storage[FAKE_CPUS];
+static struct vp first_vps[FAKE_CPUS];
+static struct frame frames[FAKE_FRAMES];
+static uint8_t xsave_areas[FAKE_CPUS][4 * PAGE_SIZE] __attribute__((aligned(64)));
+
+/* What a processor may still translate by; one set for each context slot. */
+static struct translation {
+    bool valid;
+    gpn_t gpn;
+    spn_t spn;
+    uint8_t prot;
+} tlb[FAKE_CPUS][SLOT_COUNT][TLB_ENTRIES];
+static unsigned tlb_next;
+
+/* ---- the backend ---- */
+
+static void vp_nothing(struct vp *vp)
+{
+    (void)vp;
+}
+
+static struct vp_mode mode(struct vp *vp)
+{
+    (void)vp;
+    return fake_mode;
+}
+
+static uint64_t guest_cr4(struct vp *vp)
+{
+    return vp->state.cr4;
+}
+
+static struct backend fake_backend = {
+    .name = "fake",
+    .hypercall_instruction = {0x0F, 0x01, 0xC1},
+    .vp_init = vp_nothing,
+    .switch_in = vp_nothing,
+    .switch_out = vp_nothing,
+    .save = vp_nothing,
+    .load = vp_nothing,
+    .mode = mode,
+    .guest_cr4 = guest_cr4,
+    .update_intercepts = vp_nothing,
+};
+const struct backend *backend = &fake_backend;
+struct backend_features backend_features;
+
+/* ---- processors ---- */
+
+static void become(struct cpu *cpu)
+{
+    syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
+}
+
+static void leave_guest(struct cpu *cpu)
+{
+    if (cpu->running)
+        tlb_leave(cpu, cpu->current);
+    cpu->current->synced = false;
+}
+
+static void enter_guest(struct cpu *cpu)
+{
+    struct vp *vp = cpu->current;
+    if (vp->parked)
+        return;
+    vp->touched = false;
+    tlb_enter(cpu, vp);
+    if (vp->flush)
+        memset(tlb[cpu->index][vp->slot], 0, sizeof(tlb[cpu->index][vp->slot]));
+    vp->flush = false;
+}
+
+static void publish_parked(struct vp *vp)
+{
+    state_page_publish(vp);
+    vp->parked = true;
+}
+
+static void take_suspend(struct vp *vp)
+{
+    __atomic_fetch_and(&vp->requests, ~(uint32_t)REQUEST_SUSPEND, __ATOMIC_SEQ_CST);
+    if (vp->explicit_suspend && !vp->parked)
+        publish_parked(vp);
+}
+
+/* The lowest VP of the stack that has to do something itself, or NULL. */
+static struct vp *wanted(const struct cpu *cpu)
+{
+    struct vp *found = NULL;
+    for (struct vp *vp = cpu->current; vp; vp = vp->dispatcher)
+        if ((vp->requests & ~(uint32_t)REQUEST_INTERCEPTS) || vp->triple_fault)
+            found = vp;
+    return found;
+}
+
+/* What the main loop of hv/run.c does about requests, on the processor in GS. */
+static void serve(struct cpu *cpu)
+{
+    cpu->kicked = 0;
+    for (struct vp *vp; (vp = wanted(cpu)) != NULL;) {
+        if (vp != cpu->current) {
+            end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
+        } else if (vp->triple_fault) {
+            triple_fault(cpu, vp);
+        } else if (vp->first) {
+            take_suspend(vp);
+        } else if (vp->requests & REQUEST_STOP) {
+            vp->requests &= ~(uint32_t)REQUEST_STOP;
+            end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
+        } else {
+            vp->requests &= ~(uint32_t)REQUEST_SUSPEND;
+            if (vp->explicit_suspend)
+                end_dispatch(cpu, HV_DISPATCH_STATE_BLOCKED, HV_DISPATCH_EVENT_SUSPEND);
+        }
+    }
+}
+
+void cpu_kick(struct cpu *cpu)
+{
+    cpu->kicked = 1;
+    struct cpu *here = this_cpu();
+    if (cpu == here)
+        return;
+    become(cpu);
+    leave_guest(cpu);
+    serve(cpu);
+    enter_guest(cpu);
+    become(here);
+}
+
+bool fake_on_cpu(unsigned index)
+{
+    struct cpu *cpu = cpus[index];
+    struct vp *vp = cpu->current;
+    become(cpu);
+    if (!vp->parked)
+        return true;
+    if (vp->explicit_suspend)
+        return false;
+    vp->parked = false;
+    if (state_page_consume(vp)) {
+        enter_guest(cpu);
+        return true;
+    }
+    vp->explicit_suspend = true;
+    publish_parked(vp);
+    return false;
+}
+
+struct vp *fake_vp(void)
+{
+    return this_cpu()->current;
+}
+
+/* ---- what the rest of the hypervisor would be ---- */
+
+uint64_t tsc_frequency = 1000000000, tsc_per_50us = UINT64_MAX / 2;
+uint64_t apic_frequency = 1000000000, reference_scale = 1;
+
+uint64_t tsc_to_100ns(uint64_t tsc)
+{
+    return tsc / 100;
+}
+
+void apic_reset_here(struct vp *vp)
+{
+    (void)vp;
+}
+
+void cpu_wait(struct cpu *cpu)
+{
+    (void)cpu;
+    panic("the main loop does not run here");
+}
+
+void handle_exit(struct cpu *cpu, struct vp *vp)
+{
+    (void)cpu;
+    (void)vp;
+    panic("the main loop does not run here");
+}
+
+void triple_fault(struct cpu *cpu, struct vp *vp)
+{
+    vp->triple_fault = false; /* of the first partition: the machine would be reset */
+    if (!vp->first)
+        intercept_plain(cpu, vp, HV_MESSAGE_UNRECOVERABLE_EXCEPTION);
+}
+
+void machine_reset(void)
+{
+    panic("a guest reset the machine");
+}
+
+/* ---- starting ---- */
+
+static void fresh_ram(void)
+{
+    static bool mapped;
+    size_t size = FAKE_FRAMES * PAGE_SIZE;
+    if (mapped) {
+        madvise(phys_ptr(0), size, MADV_DONTNEED);
+        return;
+    }
+    mapped = true;
+    if (mmap(phys_ptr(0), size, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != phys_ptr(0))
+        abort();
+}
+
+static void start_vp(struct partition *p, unsigned index)
+{
+    struct vp *vp = &first_vps[index];
+    memset(vp, 0, sizeof(*vp));
+    vp->id = index + 1;
+    vp->partition = p;
+    vp->index = index;
+    vp->first = true;
+    vp->slot = SLOT_FIRST;
+    vp->xsave = xsave_areas[index];
+    vp->loaded = true;
+    vp->running = true;
+    vp->cpu = cpus[index];
+    fpu_reset(vp);
+    vp_reset_state(vp);
+    p->vps[index] = vp;
+    p->vp_count++;
+    cpus[index]->current = cpus[index]->loaded = vp;
+}
+
+static void map_first(struct space *space)
+{
+    static const struct {
+        gpn_t start, end;
+        uint8_t type;
+    } parts[] = {{0, FAKE_HV, MEMORY_WB},
+                 {FAKE_RAM_HIGH, FAKE_FRAMES, MEMORY_WB},
+                 {FAKE_FRAMES, FAKE_DEVICE_END, MEMORY_UC}};
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
+        slpt_map(space, parts[i].start, parts[i].start, parts[i].end - parts[i].start, MAP_ALL,
+                 parts[i].type, 2);
+}
+
+void fake_start(const struct slpt_format *format, uint64_t privileges)
+{
+    fresh_ram();
+    if (xsave_first_size == 0)
+        fpu_init(); /* once: CPUID is slow on a virtual build machine */
+    memset(frames, 0, sizeof(frames));
+    memset(storage, 0, sizeof(storage));
+    memset(tlb, 0, sizeof(tlb));
+    frame_table_init(frames, FAKE_FRAMES);
+    frame_set_range(0, FAKE_FRAMES, FRAME_RAM, OWNER_FIRST);
+    frame_set_range(FAKE_HV, FAKE_RAM_HIGH - FAKE_HV, FRAME_HV, OWNER_HYPERVISOR);
+    fake_mode =
+        (struct vp_mode){.protected_mode = true, .long_mode = true, .code64 = true, .cpl = 0};
+    fake_backend.format = format;
+    backend_features = (struct backend_features){.max_level = 1, .accessed_dirty = true};
+    slpt_accessed_dirty = true;
+    overlay_window_base = FAKE_WINDOW;
+    pool_fail_after = -1;
+    tsc_per_50us = UINT64_MAX / 2;
+    hv_lock.held = 0;
+
+    cpu_count = FAKE_CPUS;
+    for (unsigned i = 0; i < FAKE_CPUS; i++) {
+        storage[i].self = &storage[i];
+        storage[i].index = storage[i].apic_id = i;
+        storage[i].online = true;
+        cpus[i] = &storage[i];
+    }
+    become(cpus[0]);
+    if (first_partition)
+        memset(first_partition, 0, sizeof(*first_partition));
+    struct partition *p =
+        partition_create_first(privileges, FAKE_POOL, FAKE_RAM_HIGH - FAKE_POOL, FAKE_GPA_BITS);
+    map_first(&p->space);
+    p->guest_os_id = 1;
+    for (unsigned i = 0; i < FAKE_CPUS; i++)
+        start_vp(p, i);
+    for (unsigned i = 0; i < FAKE_CPUS; i++)
+        enter_guest(cpus[i]);
+}
+
+/* ---- guests ---- */
+
+static const struct space *space_here(void)
+{
+    return &fake_vp()->partition->space;
+}
+
+void *fake_page(gpn_t gpn)
+{
+    struct mapping m = slpt_lookup(space_here(), gpn);
+    if (!m.present || !(m.prot & MAP_READ) || frame_type_of(m.spn) == FRAME_DEVICE)
+        return NULL;
+    return page_ptr(m.spn);
+}
+
+void fake_touch(gpn_t gpn)
+{
+    struct cpu *cpu = this_cpu();
+    struct mapping m = slpt_lookup(space_here(), gpn);
+    if (m.present && !cpu->current->parked)
+        tlb[cpu->index][cpu->current->slot][tlb_next++ % TLB_ENTRIES] =
+            (struct translation){true, gpn, m.spn, m.prot};
+}
+
+void fake_check_tlb(unsigned cpu)
+{
+    const struct vp *vp = cpus[cpu]->current;
+    if (cpus[cpu]->running == 0)
+        return;
+    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+        const struct translation *t = &tlb[cpu][vp->slot][i];
+        if (!t->valid)
+            continue;
+        struct mapping m = slpt_lookup(&vp->partition->space, t->gpn);
+        must(m.present && m.spn == t->spn && (t->prot & ~m.prot) == 0);
+    }
+}
+
+bool fake_instruction(void)
+{
+    struct cpu *cpu = this_cpu();
+    struct vp *vp = cpu->current;
+    uint64_t rip = vp->state.rip;
+    struct vp_state before = vp->state;
+    leave_guest(cpu);
+    hypercall(cpu, vp, sizeof(backend->hypercall_instruction));
+    bool switched = cpu->current != vp;
+    bool done = vp->state.rip != rip;
+    if (!switched)
+        for (unsigned i = 0; i < GPR_COUNT; i++)
+            must(i == RAX || (i == RDX && !fake_mode.code64) || (i == RCX && !done) ||
+                 vp->state.gpr[i] == before.gpr[i]);
+    serve(cpu);
+    enter_guest(cpu);
+    return done || switched;
+}
+
+uint64_t fake_call(uint64_t control, uint64_t input, uint64_t output)
+{
+    struct vp *vp = fake_vp();
+    vp->state.gpr[RCX] = control;
+    vp->state.gpr[RDX] = input;
+    vp->state.gpr[R8] = output;
+    vp->state.gpr[RAX] = 0xDEAD;
+    while (!fake_instruction() && !vp->state.event.valid && fake_vp() == vp)
+        ;
+    fake_check();
+    return vp->state.gpr[RAX];
+}
+
+void fake_exit(enum fake_exit kind, gpa_t gpa)
+{
+    struct cpu *cpu = this_cpu();
+    struct vp *vp = cpu->current;
+    if (!vp->dispatcher)
+        return;
+    leave_guest(cpu);
+    cpu->exit = (struct exit){.insn_length = 2,
+                              .access = ACCESS_WRITE,
+                              .io_size = 1,
+                              .port = 0x3F8,
+                              .gpa = gpa,
+                              .gva = gpa,
+                              .gva_valid = true};
+    switch (kind) {
+    case FAKE_EXIT_IO:
+        intercept_io(cpu, vp);
+        break;
+    case FAKE_EXIT_MEMORY:
+        intercept_memory(cpu, vp);
+        break;
+    case FAKE_EXIT_HALT:
+        intercept_plain(cpu, vp, HV_MESSAGE_HALT);
+        break;
+    default:
+        end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
+        break;
+    }
+    serve(cpu);
+    enter_guest(cpu);
+    fake_check();
+}
+
+bool fake_write_msr(uint32_t msr, uint64_t value)
+{
+    struct cpu *cpu = this_cpu();
+    leave_guest(cpu);
+    bool taken = synthetic_msr_write(cpu->current, msr, value);
+    serve(cpu);
+    enter_guest(cpu);
+    fake_check();
+    return taken;
+}
+
+/* ---- ending ---- */
+
+static void fast_call(uint64_t code, uint64_t input0, uint64_t input1, uint32_t expected)
+{
+    uint64_t result = fake_call(code | HV_CONTROL_FAST, input0, input1);
+    if ((result & 0xFFFF) != expected)
+        panic("call %lx at the end: %lx instead of %x", code, result, expected);
+}
+
+static void end_child(struct partition *child)
+{
+    uint64_t id = child->id;
+    if (child->state == PARTITION_INITIALIZED || child->state == PARTITION_FINALIZING)
+        fast_call(HVCALL_FINALIZE_PARTITION, id, 0, HV_STATUS_SUCCESS);
+    fast_call(HVCALL_DELETE_PARTITION, id, 0, HV_STATUS_SUCCESS);
+}
+
+static void end_own_pages(void)
+{
+    for (uint64_t i = 0; i < FAKE_CPUS; i++)
+        for (uint64_t type = 0; type < STATE_PAGE_COUNT; type++)
+            fast_call(HVCALL_UNMAP_VP_STATE_PAGE, HV_PARTITION_ID_SELF, i | type << 32,
+                      first_vps[i].pages[type].spn == SPN_NONE ? HV_STATUS_NOT_FOUND
+                                                               : HV_STATUS_SUCCESS);
+    synthetic_pages_remove(first_partition);
+}
+
+/* The first page of guest memory from gpn on that is still the guest's. */
+static gpn_t usable_page(gpn_t gpn)
+{
+    while (fake_page(gpn) == NULL) {
+        must(gpn < FAKE_FRAMES);
+        gpn++;
+    }
+    return gpn;
+}
+
+/* Takes back what the first partition deposited for itself; the list is cut by NO_RESOURCES. */
+static void withdraw_own(void)
+{
+    enum { COUNT = 500 };
+    gpn_t input_page = usable_page(0), output_page = usable_page(input_page + 1);
+    const uint64_t input[2] = {HV_PARTITION_ID_SELF, 0};
+    memcpy(fake_page(input_page), input, sizeof(input));
+    uint64_t result;
+    do {
+        result = fake_call(HVCALL_WITHDRAW_MEMORY | (uint64_t)COUNT << HV_CONTROL_REP_COUNT_SHIFT,
+                           input_page << PAGE_SHIFT, output_page << PAGE_SHIFT);
+    } while ((result & 0xFFFF) == HV_STATUS_SUCCESS);
+    must((result & 0xFFFF) == HV_STATUS_NO_RESOURCES);
+}
+
+/*
+ * The first partition has all of its memory again, and its pool what it had at
+ * boot. But pages that it deposited for itself and that became tables of its map
+ * stay there: tables remain with their map.
+ */
+static void check_all_is_back(void)
+{
+    uint64_t kept = 0;
+    for (spn_t spn = 0; spn < FAKE_FRAMES; spn++) {
+        if (spn >= FAKE_HV && spn < FAKE_RAM_HIGH)
+            continue;
+        struct mapping m = slpt_lookup(&first_partition->space, spn);
+        must(m.spn == spn && m.prot == MAP_ALL && m.type == MEMORY_WB);
+        if (m.present) {
+            must(frames[spn].type == FRAME_RAM && frames[spn].references == 0);
+            continue;
+        }
+        must(m.stashed && frames[spn].self_deposited && frames[spn].owner == OWNER_FIRST);
+        must(frames[spn].type == FRAME_TABLE);
+        kept++;
+    }
+    const struct pool *pool = &first_partition->pool;
+    must(pool->free + pool->used == FAKE_RAM_HIGH - FAKE_POOL + kept);
+}
+
+void fake_end(void)
+{
+    fake_mode =
+        (struct vp_mode){.protected_mode = true, .long_mode = true, .code64 = true, .cpl = 0};
+    pool_fail_after = -1;
+    first_partition->guest_os_id = 1;
+    first_partition->privileges = PRIVILEGES_ROOT;
+    for (unsigned i = 0; i < FAKE_CPUS; i++) {
+        struct cpu *cpu = cpus[i];
+        become(cpu);
+        while (cpu->current->dispatcher)
+            fake_exit(FAKE_EXIT_INTERRUPT, 0);
+        first_vps[i].explicit_suspend = false;
+        if (!fake_on_cpu(i)) { /* its page was refused, and is published anew */
+            first_vps[i].explicit_suspend = false;
+            must(fake_on_cpu(i));
+        }
+        first_vps[i].state.event.valid = false;
+        first_vps[i].triple_fault = false;
+    }
+    must(fake_on_cpu(0));
+    while (first_partition->children)
+        end_child(first_partition->children);
+    end_own_pages();
+    withdraw_own();
+    check_all_is_back();
+}
