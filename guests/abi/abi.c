@@ -38,14 +38,14 @@ void guest_main(void)
     no_memory = 3UL << (gpa_bits - 2);
     tap_note("role %s, %u-bit guest physical addresses", role_name(role), gpa_bits);
 
-    test_discovery();
+    if (may_create())
+        test_own_pool();
+    test_discovery(); /* starts the other processors */
     test_control_word();
     test_gpas();
     test_forms();
     test_environment();
     test_privileges();
-    if (may_create())
-        test_own_pool();
     test_map_own();
     test_unmap();
     if (may_create()) {

@@ -47,7 +47,7 @@ void test_privileges(void); /* privileges.c */
 void test_map_own(void);    /* mappage.c: 0xE1 of oneself */
 void test_map_child(void);  /* mapchild.c: 0xE1 of a child */
 void test_unmap(void);
-void test_own_pool(void);        /* ownpool.c: before others use the overlay window */
+void test_own_pool(void); /* ownpool.c: before others use the overlay window, on one processor */
 void test_partition_calls(void); /* partitions.c */
 void test_memory_calls(void);    /* memory.c */
 void test_vp_calls(void);        /* vps.c */

@@ -1,11 +1,12 @@
 /*
  * Section 2, row 8, and section 5: what a host is told when its own pool is
  * empty. The pool is used up by mapping a state page at one place after another
- * (the table pages stay with the map), and filled again by a deposit.
+ * (the table pages stay with the map), and filled again by a deposit. Runs while
+ * there is one processor: thousands of unmaps would each interrupt the others.
  */
 #include "guests/abi/abi.h"
 
-#define PLACES        20000u
+#define PLACES        4000u
 #define REFILL        64
 #define CHILD_DEPOSIT 32
 
