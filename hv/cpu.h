@@ -52,7 +52,7 @@ struct cpu {
         uint32_t reason;
         uint32_t count; /* how often the same one came in a row */
     } ring[EXIT_RING];
-    uint32_t ring_last; /* where the newest record is */
+    struct exit_record *ring_last; /* the newest one */
     uint64_t exit_counts[EXIT_KIND_COUNT];
 
     /* Vendor pages of this processor: VMXON region or host save area. */

@@ -206,17 +206,23 @@ static NOINLINE void on_entry_failed(struct cpu *cpu, struct vp *vp)
     intercept_invalid_registers(cpu, vp);
 }
 
-/* For the diagnosis: the same exit at the same place, again and again, takes one record. */
-static inline void remember(struct cpu *cpu, const struct vp *vp, const struct exit *e)
+static NOINLINE void remember_another(struct cpu *cpu, const struct vp *vp)
 {
-    struct exit_record *last = &cpu->ring[cpu->ring_last];
-    cpu->exit_counts[e->kind]++;
-    if (last->rip == vp->state.rip && last->reason == e->reason) {
+    struct exit_record *next = cpu->ring_last + 1;
+    if (next == cpu->ring + EXIT_RING)
+        next = cpu->ring;
+    *next = (struct exit_record){vp->state.rip, cpu->exit.detail, cpu->exit.reason, 1};
+    cpu->ring_last = next;
+}
+
+/* For the diagnosis: the same exit at the same place, again and again, takes one record. */
+static inline void remember(struct cpu *cpu, const struct vp *vp)
+{
+    struct exit_record *last = cpu->ring_last;
+    if (last->rip == vp->state.rip && last->reason == cpu->exit.reason)
         last->count++;
-        return;
-    }
-    cpu->ring_last = (cpu->ring_last + 1) % EXIT_RING;
-    cpu->ring[cpu->ring_last] = (struct exit_record){vp->state.rip, e->detail, e->reason, 1};
+    else
+        remember_another(cpu, vp);
 }
 
 void handle_exit(struct cpu *cpu, struct vp *vp)
@@ -224,7 +230,8 @@ void handle_exit(struct cpu *cpu, struct vp *vp)
     const struct exit *e = &cpu->exit;
     if (e->kind == EXIT_NOTHING)
         return;
-    remember(cpu, vp, e);
+    cpu->exit_counts[e->kind]++;
+    remember(cpu, vp);
     switch (e->kind) {
     case EXIT_HYPERCALL:
         hypercall(cpu, vp, e->insn_length);

@@ -39,7 +39,8 @@ static void print_ring(const struct cpu *cpu)
 {
     say_error("last exits of this processor, oldest first:");
     for (uint32_t i = 0; i < EXIT_RING; i++) {
-        const struct exit_record *record = &cpu->ring[(cpu->ring_last + 1 + i) % EXIT_RING];
+        size_t newest = (size_t)(cpu->ring_last - cpu->ring);
+        const struct exit_record *record = &cpu->ring[(newest + 1 + i) % EXIT_RING];
         if (record->count == 0)
             continue;
         say_error("  %s (0x%x) at %016lx, detail %lx, %u times", backend->exit_name(record->reason),

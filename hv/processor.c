@@ -35,6 +35,7 @@ struct cpu *cpu_allocate(uint32_t index, uint32_t apic_id)
     cpu->self = cpu;
     cpu->index = index;
     cpu->apic_id = apic_id;
+    cpu->ring_last = cpu->ring;
     cpu->stack_top = (uint64_t)boot_alloc(STACK_SIZE) + STACK_SIZE;
     cpu->nmi_stack = (uint8_t *)boot_alloc(SMALL_STACK_SIZE) + SMALL_STACK_SIZE;
     cpu->fault_stack = (uint8_t *)boot_alloc(SMALL_STACK_SIZE) + SMALL_STACK_SIZE;

@@ -8,6 +8,7 @@
 #ifndef MM_COPY_H
 #define MM_COPY_H
 
+#include "hv/cpu.h"
 #include "mm/slpt.h"
 
 /* False, and nothing is promised about the destination, when a page is not readable RAM. */
@@ -15,6 +16,22 @@ bool guest_read(const struct space *space, gpa_t gpa, void *to, size_t size);
 
 /* False when a page is not writable RAM; pages before it may have been written. */
 bool guest_write(const struct space *space, gpa_t gpa, const void *from, size_t size);
+
+/*
+ * One word at an 8-byte aligned GPA, as guest_write: for the shortest hypercalls, whose output
+ * mostly lies in the page that this processor wrote last.
+ */
+static inline bool guest_write_word(const struct space *space, gpa_t gpa, uint64_t word)
+{
+    struct cpu *cpu = this_cpu();
+    const struct copy_cache *cache = &cpu->write_cache;
+    (void)__atomic_exchange_n(&cpu->copying, 1, __ATOMIC_SEQ_CST); /* a copy section: mm/tlb.h */
+    bool known = cache->generation == space->generation && cache->gpn == gpa >> PAGE_SHIFT;
+    if (known)
+        *(volatile uint64_t *)(cache->page + (gpa & PAGE_MASK)) = word;
+    __atomic_store_n(&cpu->copying, 0, __ATOMIC_RELEASE);
+    return known || guest_write(space, gpa, &word, sizeof(word));
+}
 
 /* Whether the whole range could be read (MAP_READ) or written (MAP_WRITE) now. */
 bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t prot);

@@ -236,8 +236,9 @@ static void half_of_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(every_length_and_alignment), BOTH(large_pages), BOTH(what_is_not_there),
-        BOTH(what_is_no_memory), BOTH(a_page_that_is_remembered), BOTH(half_of_it),
+        BOTH(every_length_and_alignment), BOTH(large_pages),
+        BOTH(what_is_not_there),          BOTH(what_is_no_memory),
+        BOTH(a_page_that_is_remembered),  BOTH(half_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
