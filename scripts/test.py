@@ -24,7 +24,7 @@ import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BUILD = os.environ.get("BUILD", "build")
+BUILD = os.environ.setdefault("BUILD", "build")
 LOGS = os.path.join(BUILD, "test")
 
 # ---- the matrix -----------------------------------------------------------------------------
@@ -47,7 +47,6 @@ class Variant:
     label: str = ""          # appended to the job's name
     machines: tuple = EVERYWHERE
     cpus: int = 2
-    memory: int = 512        # MiB
     hv: str = ""             # the hypervisor's command line
     arguments: str = ""      # the guest's
     limit: int = 1           # times the machine's time limit
@@ -58,18 +57,17 @@ VARIANTS = {
     "abi": [Variant(role, hv="role=" + role) for role in ("root", "layered", "guest")],
     "layered": [Variant(hv="role=layered")],
     "child": [Variant(), Variant(machines=("bochs-haswell",))],
-    "hello": [Variant(),
-              Variant("1cpu", ("qemu",), cpus=1, arguments="expect=1"),
-              Variant("4cpus", ("qemu",), cpus=4, arguments="expect=4"),
-              Variant("256M", ("qemu",), memory=256),
-              Variant("5G", ("qemu",), memory=5120)],
     "stale": [Variant(limit=3), Variant("4cpus", ("qemu", "kvm"), cpus=4, limit=3)],
     "fuzz": [Variant(limit=3), Variant("4cpus", ("qemu", "kvm"), cpus=4, limit=3)],
 }
 
+# Groups of scripts/boot_tests.py: loaders, firmware, machines, refusals, ends.
+BOOT_TESTS = ("ways", "machines", "words", "refusals", "ends")
+
 FUZZ_SECONDS = 60
 UNIT_LIMIT = 300
 LINT_LIMIT = 600
+BOOT_LIMIT = 900
 
 # ---- jobs -----------------------------------------------------------------------------------
 
@@ -117,7 +115,7 @@ def guest_jobs():
                 options, limit = MACHINES[machine]
                 limit *= variant.limit
                 command = ["scripts/boot.sh", *options, "--cpus", str(variant.cpus),
-                           "--memory", str(variant.memory), "--timeout", str(limit)]
+                           "--timeout", str(limit)]
                 if variant.hv:
                     command += ["--hv", variant.hv]
                 command.append(f"{BUILD}/guests/{name}.elf")
@@ -148,8 +146,14 @@ def host_jobs(fuzz_seconds):
                   environment={"CMOCKA_MESSAGE_OUTPUT": "TAP"})
 
 
+def boot_jobs():
+    for group in BOOT_TESTS:
+        yield Job(f"boot-{group}", ["python3", "scripts/boot_tests.py", "--jobs", "1", group], BOOT_LIMIT,
+                  weight=80)
+
+
 def all_jobs(fuzz_seconds):
-    return [*host_jobs(fuzz_seconds), *guest_jobs()]
+    return [*host_jobs(fuzz_seconds), *boot_jobs(), *guest_jobs()]
 
 # ---- running one ----------------------------------------------------------------------------
 
