@@ -131,8 +131,12 @@ static bool take_all(struct vp *vp, const struct hv_register_page *page, uint32_
         next.rip = copy.rip;
     if (dirty & HV_DIRTY_RFLAGS)
         next.rflags = copy.rflags;
-    if (dirty & HV_DIRTY_SEGMENTS)
+    if (dirty & HV_DIRTY_SEGMENTS) {
         memcpy(next.seg, copy.segment, sizeof(copy.segment));
+        for (unsigned i = 0; i < ARRAY_SIZE(copy.segment); i++)
+            if (!segment_is_valid(&next.seg[i], i))
+                return false;
+    }
     if (dirty & (HV_DIRTY_RIP | HV_DIRTY_RFLAGS))
         next.interrupt_shadow = false;
     if (!state_is_valid(&next))

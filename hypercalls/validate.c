@@ -113,7 +113,8 @@ static bool limit_is_valid(const struct segment *s)
     return s->limit >> 20 == 0;
 }
 
-bool segment_is_valid(const struct segment *s, unsigned index)
+/* All but the limit: AMD processors do not look at G themselves and may leave it as it is. */
+static bool base_and_rights_are_valid(const struct segment *s, unsigned index)
 {
     bool present = (s->attributes & ATTRIBUTE_PRESENT) != 0;
     bool system = index == SEG_LDTR || index == SEG_TR;
@@ -124,11 +125,15 @@ bool segment_is_valid(const struct segment *s, unsigned index)
     bool any_base = system || index == SEG_FS || index == SEG_GS;
     if (!any_base && (present || index == SEG_CS) && s->base >> 32)
         return false;
-    if (present && !limit_is_valid(s))
-        return false;
     if (present && system == ((s->attributes & ATTRIBUTE_S) != 0))
         return false;
     return !(system && present && (s->selector & SELECTOR_TI));
+}
+
+bool segment_is_valid(const struct segment *s, unsigned index)
+{
+    return base_and_rights_are_valid(s, index) &&
+           (!(s->attributes & ATTRIBUTE_PRESENT) || limit_is_valid(s));
 }
 
 static unsigned type_of(const struct segment *s)
@@ -190,7 +195,7 @@ static bool vm86_segments_are_valid(const struct vp_state *state)
 static bool segments_are_valid(const struct vp_state *state)
 {
     for (unsigned i = 0; i < SEG_COUNT; i++)
-        if (!segment_is_valid(&state->seg[i], i))
+        if (!base_and_rights_are_valid(&state->seg[i], i))
             return false;
     const struct segment *tr = &state->seg[SEG_TR], *ldtr = &state->seg[SEG_LDTR];
     if (!(tr->attributes & ATTRIBUTE_PRESENT))
