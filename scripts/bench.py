@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""What an exit costs, in instructions, on Bochs (VT-x and AMD-V) and on QEMU's instruction count.
+
+Boots guests/bench on each machine, prints its figures beside those of KVM and
+Xen (measured with the same loops on the same emulators) and beside what we aim
+at, and writes build/bench.json and build/bench.svg. A target that is missed is
+printed as missed; the exit status is 1 only when a machine gave no figures.
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
+
+MACHINES = {
+    "bochs-intel": ("VT-x, Bochs skylake", ["--machine", "bochs-intel"]),
+    "bochs-amd": ("AMD-V, Bochs zambezi", ["--machine", "bochs-amd"]),
+    "qemu": ("AMD-V, QEMU icount", ["--machine", "qemu", "--icount"]),
+}
+
+# name in the guest's output, words, target on Bochs
+FIGURES = [
+    ("hypercall", "hypercall (GetPartitionId) and back", 250),
+    ("cpuid", "CPUID", 250),
+    ("rdmsr", "RDMSR of a trapped MSR (0x1B)", 250),
+    ("touch", "a child's first touch of an unmapped page, up to the message", 1500),
+    ("dispatch-io", "DispatchVp that ends in an I/O intercept, and back", 1500),
+    ("map-and-unmap", "MapVpStatePage, then UnmapVpStatePage", 2500),
+    ("map-state-page", "  MapVpStatePage (0xE1)", None),
+    ("unmap-state-page", "  UnmapVpStatePage (0xE2)", None),
+]
+
+# Instructions per round trip of others: the same guest loops, the same emulators.
+OTHERS = {
+    "KVM, Linux 6.1": {
+        "bochs-intel": {"hypercall": 1016, "cpuid": 977, "rdmsr": 1093},
+        "bochs-amd": {"hypercall": 1176, "cpuid": 1120, "rdmsr": 1189},
+        "qemu": {"hypercall": 2937, "cpuid": 2702, "rdmsr": 2768},
+    },
+    "Xen 4.17": {
+        "bochs-intel": {"hypercall": 1823, "cpuid": 1364, "rdmsr": 788},
+        "bochs-amd": {"hypercall": 1449, "cpuid": 1297, "rdmsr": 658},
+    },
+}
+
+BOOT_TARGET = 20_000_000
+IMAGE_TARGET = 256 * 1024
+MEMORY_TARGET = 24 * 1024  # KiB
+
+
+def boot(arguments, guest):
+    command = [os.path.join(ROOT, "scripts/boot.sh"), *arguments, "--timeout", "300",
+               os.path.join(BUILD, "guests", guest + ".elf")]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, errors="replace",
+                          check=False).stdout
+
+
+def measure(machine):
+    """{figure: instructions} of guests/bench, and the ticks from entry to the first guest."""
+    words = MACHINES[machine][1]
+    output = boot([*words, "--cpus", "1"], "bench")
+    figures = {name: int(value) for name, value in re.findall(r"^bench: (\S+) (\d+)$", output, re.M)}
+    if machine.startswith("bochs"):
+        start = boot([*words, "--cpus", "1", "--hv", "log=debug"], "hello")
+        found = re.search(r"(\d+) TSC ticks since the boot loader's jump", start)
+        if found:
+            figures["boot"] = int(found.group(1))
+    return figures
+
+
+def memory_kept():
+    found = re.search(r"(\d+) KiB kept by the hypervisor", boot(["--cpus", "4"], "hello"))
+    return int(found.group(1)) if found else None
+
+
+def lines_of_code():
+    """Lines of C and assembly of the hypervisor, tests and comments-only lines apart."""
+    total = {"all": 0, "code": 0}
+    for folder in ("boot", "hv", "vmx", "svm", "mm", "hypercalls"):
+        for name in sorted(os.listdir(os.path.join(ROOT, folder))):
+            if not name.endswith((".c", ".h", ".asm")) or "_test." in name or "_fuzz." in name:
+                continue
+            with open(os.path.join(ROOT, folder, name), encoding="utf-8") as file:
+                text = file.read()
+            total["all"] += text.count("\n")
+            text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+            total["code"] += sum(1 for line in text.split("\n")
+                                 if line.strip() and not line.strip().startswith(";"))
+    return total
+
+
+def verdict(value, target):
+    if value is None:
+        return "no figure"
+    if target is None:
+        return ""
+    return f"<= {target:,}" if value <= target else f"MISSED (aim: {target:,})"
+
+
+def print_table(results):
+    for machine, (words, _) in MACHINES.items():
+        print(f"\n{words}: instructions per round trip, as the guest sees it")
+        others = [name for name in OTHERS if machine in OTHERS[name]]
+        print(f"  {'':62}{'Vellum':>8}" + "".join(f"{name:>16}" for name in others))
+        for name, text, target in FIGURES:
+            value = results[machine].get(name)
+            row = f"  {text:62}{value if value is not None else '-':>8}"
+            for other in others:
+                row += f"{OTHERS[other][machine].get(name, ''):>16}"
+            if machine.startswith("bochs"):
+                row += "  " + verdict(value, target)
+            print(row)
+
+
+def print_rest(results, sizes):
+    print()
+    for machine in ("bochs-intel", "bochs-amd"):
+        value = results[machine].get("boot")
+        print(f"from the hypervisor's entry to the first guest instruction, {MACHINES[machine][0]}: "
+              f"{value or 0:,} instructions  {verdict(value, BOOT_TARGET)}")
+    print(f"image: {sizes['image']:,} bytes  {verdict(sizes['image'], IMAGE_TARGET)}")
+    print(f"memory kept from a guest of 512 MiB with 4 processors: {sizes['memory'] or 0:,} KiB  "
+          f"{verdict(sizes['memory'], MEMORY_TARGET)}")
+    print(f"lines of C and assembly: {sizes['lines']['all']:,}, of which "
+          f"{sizes['lines']['code']:,} are neither blank nor comment")
+
+
+def svg(results):
+    """A bar chart of the three plain exits, Vellum beside the others, one group a machine."""
+    bars, colours = [], {"Vellum": "#2f6f4f", "KVM, Linux 6.1": "#b0672b", "Xen 4.17": "#6b7fa6"}
+    for machine in ("bochs-intel", "bochs-amd"):
+        for name in ("hypercall", "cpuid", "rdmsr"):
+            group = [("Vellum", results[machine].get(name, 0))]
+            group += [(other, OTHERS[other][machine][name]) for other in OTHERS]
+            bars.append((f"{name}, {MACHINES[machine][0]}", group))
+    highest = max(value for _, group in bars for _, value in group)
+    lines, y = [], 40
+    for label, group in bars:
+        lines.append(f'<text x="10" y="{y}" font-weight="bold">{label}</text>')
+        for who, value in group:
+            y += 18
+            width = 480 * value / highest
+            lines.append(f'<text x="10" y="{y}">{who}</text>'
+                         f'<rect x="130" y="{y - 11}" width="{width:.1f}" height="13" '
+                         f'fill="{colours[who]}"/><text x="{136 + width:.1f}" y="{y}">{value}</text>')
+        y += 30
+    title = "Instructions per round trip (fewer is better)"
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="680" height="{y}" '
+            f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
+            f'<text x="10" y="18" font-size="14">{title}</text>' + "".join(lines) + "</svg>\n")
+
+
+def main():
+    with ThreadPoolExecutor(2) as pool:
+        results = dict(zip(MACHINES, pool.map(measure, MACHINES)))
+    sizes = {
+        "image": os.path.getsize(os.path.join(BUILD, "vellum.elf")),
+        "memory": memory_kept(),
+        "lines": lines_of_code(),
+    }
+    print_table(results)
+    print_rest(results, sizes)
+    with open(os.path.join(BUILD, "bench.json"), "w", encoding="utf-8") as file:
+        json.dump({"vellum": results, "others": OTHERS, "sizes": sizes}, file, indent=2)
+        file.write("\n")
+    with open(os.path.join(BUILD, "bench.svg"), "w", encoding="utf-8") as file:
+        file.write(svg(results))
+    print(f"\nwritten: {BUILD}/bench.json, {BUILD}/bench.svg")
+    return 0 if all("hypercall" in figures for figures in results.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
