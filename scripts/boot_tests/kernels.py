@@ -1,0 +1,97 @@
+"""Files for the boot tests that are no good kernels, and some that are nearly so."""
+import random
+import struct
+
+from machines import GUEST, scratch_file
+
+MAGIC = 0x1BADB002
+PAGE_ALIGN, MEMORY_INFO, ADDRESSES = 1, 2, 1 << 16
+LOAD, EXECUTABLE, MACHINE_386, MACHINE_ARM = 1, 2, 3, 40
+HEADER_OFFSET = 0x200   # of the Multiboot header in the files made here
+
+
+def write(name, content):
+    path = scratch_file(name)
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def header(flags=PAGE_ALIGN | MEMORY_INFO, addresses=()):
+    return struct.pack("<III", MAGIC, flags, -(MAGIC + flags) & 0xFFFFFFFF) + \
+        struct.pack(f"<{len(addresses)}I", *addresses)
+
+
+def elf(segments, entry=None, machine=MACHINE_386, flags=PAGE_ALIGN | MEMORY_INFO, segment_size=32):
+    """A 32-bit ELF kernel of segments (address, bytes in the file, bytes in memory)."""
+    entry = segments[0][0] if entry is None else entry
+    content = bytearray(b"\x7fELF\x01\x01\x01".ljust(16, b"\0"))
+    content += struct.pack("<HHIIIIIHHHHHH", EXECUTABLE, machine, 1, entry, 52, 0, 0, 52,
+                           segment_size, len(segments), 0, 0, 0)
+    for address, in_file, in_memory in segments:
+        content += struct.pack("<8I", LOAD, 0x1000, address, address, in_file, in_memory, 7, 4096)
+    content = content.ljust(HEADER_OFFSET, b"\0") + header(flags)
+    return bytes(content.ljust(0x1000, b"\0") + b"\xfa\xf4" * 2048)
+
+
+def addressed(load, load_end, bss_end, entry, length=8192, header_address=None):
+    """A kernel whose Multiboot header gives the addresses."""
+    header_address = load + HEADER_OFFSET if header_address is None else header_address
+    return bytes(HEADER_OFFSET) + \
+        header(ADDRESSES, (header_address, load, load_end, bss_end, entry)).ljust(
+            length - HEADER_OFFSET, b"\xf4")
+
+
+def truncated(size):
+    with open(GUEST, "rb") as file:
+        return file.read(size)
+
+
+def bzimage():
+    content = bytearray(16384)
+    content[0x1FE:0x200] = b"\x55\xaa"
+    content[0x202:0x206] = b"HdrS"
+    content[0x206:0x208] = struct.pack("<H", 0x20F)
+    return bytes(content)
+
+
+NO_HEADER = r"^the first module cannot be started: it has no Multiboot 1 header"
+NO_MEMORY = r"^the first module cannot be started: it wants to be loaded where there is no free "
+CUT_OFF = r"^the first module cannot be started: .*\(truncated\?\)"
+
+
+def bad():
+    """Name, content, and what the hypervisor must say of it on a machine with 512 MiB."""
+    return [
+        ("an empty file", b"", NO_HEADER),
+        ("a text file", b"Not a kernel at all.\n" * 1000, NO_HEADER),
+        ("random bytes", random.Random(1).randbytes(100000), NO_HEADER),
+        ("one byte", b"\x7f", NO_HEADER),
+        ("a Linux bzImage", bzimage(), r"it is a Linux bzImage"),
+        ("a header with a wrong checksum",
+         bytes(64) + struct.pack("<III", MAGIC, 3, 5) + bytes(4096), NO_HEADER),
+        ("a header beyond the first 8 KiB", bytes(8192) + header() + bytes(4096), NO_HEADER),
+        ("a header in no ELF file", bytes(64) + header() + bytes(4096), r"it is no ELF file"),
+        ("a header that asks for what is not known", elf([(0x100000, 16, 16)], flags=1 << 5),
+         r"requires something that is not known"),
+        ("a kernel for another processor", elf([(0x100000, 16, 16)], machine=MACHINE_ARM),
+         r"for another processor"),
+        ("a kernel without segments", elf([(0x100000, 0, 0)]), r"no ELF segments"),
+        ("a kernel that is larger in the file", elf([(0x100000, 4096, 16)]), r"larger in the file"),
+        ("program headers that are too short", elf([(0x100000, 16, 16)], segment_size=8),
+         r"program headers are too short"),
+        ("a kernel cut off after 5000 bytes", truncated(5000), CUT_OFF),
+        ("a kernel cut off in the middle", truncated(25000), CUT_OFF),
+        ("a kernel at 768 MiB, where there is no memory", elf([(0x30000000, 16, 4096)]), NO_MEMORY),
+        ("a kernel with 2 GiB of zeros", elf([(0x100000, 16, 0x80000000)]), NO_MEMORY),
+        ("a kernel where the hypervisor is", elf([(0x1FF00000, 16, 4096)]), NO_MEMORY),
+        ("a kernel where the BIOS is", elf([(0x9F000, 4096, 0x10000)]), NO_MEMORY),
+        ("a kernel that wraps around 4 GiB", elf([(0xFFFFF000, 16, 0x2000)]), r"above 4 GiB"),
+        ("an entry point outside", elf([(0x100000, 16, 4096)], entry=0x200000),
+         r"its entry point is in none of its segments \(address 0x200000\)"),
+        ("impossible load addresses", addressed(0x200000, 0, 0, 0x200000, header_address=0x100000),
+         r"impossible load addresses"),
+        ("load addresses beyond the file", addressed(0x200000, 0x300000, 0, 0x200000), CUT_OFF),
+        ("an impossible end of bss", addressed(0x200000, 0x201000, 0x200800, 0x200000),
+         r"impossible end of bss"),
+    ]
