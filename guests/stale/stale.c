@@ -2,13 +2,18 @@
  * No stale translation: while one processor reads a page without ever leaving
  * its guest, another maps over it, unmaps and remaps. After such a call has
  * returned nobody sees the old page. Then several map and unmap one state page
- * at once. Command line: loops=N (10000).
+ * at once. Command line: loops=N (10000), seconds=N (60): a part ends after that
+ * time with fewer loops, which happens where an emulator has fewer host
+ * processors than it shows.
  */
 #include "guests/lib/child.h"
 #include "guests/lib/guest.h"
 
 #define MARK_OFFSET 0xF00 /* zero in every state page */
 #define MARK        0xA5A5F00DA5A5F00DUL
+
+/* A reader that is not given a processor by the emulator is not waited for longer than this. */
+#define LET_READ_SPINS 2000
 
 /*
  * What mapper and readers share. The mapper makes `phase` odd before a change
@@ -26,6 +31,18 @@ struct shared {
     } readers[MAX_CPUS];
 };
 static struct shared shared;
+
+static uint64_t deadline; /* reference time, in 100 ns */
+
+static void begin_part(void)
+{
+    deadline = rdmsr(HV_MSR_TIME_REF_COUNT) + option_number("seconds", 60) * 10000000;
+}
+
+static bool time_left(void)
+{
+    return rdmsr(HV_MSR_TIME_REF_COUNT) < deadline;
+}
 
 static void read_forever(void *argument)
 {
@@ -79,7 +96,8 @@ static void let_read(void)
 {
     for (uint32_t n = 1; n < cpu_count; n++) {
         uint64_t seen = shared.readers[n].checked;
-        for (unsigned spins = 0; spins < 100000 && shared.readers[n].checked < seen + 2; spins++)
+        for (unsigned spins = 0; spins < LET_READ_SPINS && shared.readers[n].checked < seen + 2;
+             spins++)
             cpu_relax();
     }
 }
@@ -102,7 +120,9 @@ static void overlay_over_ram(uint64_t loops)
     shared.expected[0] = MARK;
     shared.expected[1] = 0;
     start_readers();
-    for (uint64_t n = 0; n < loops && ok; n++) {
+    uint64_t n;
+    begin_part();
+    for (n = 0; n < loops && ok && time_left(); n++) {
         shared.phase = 1;
         ok = change(state_page_map(HV_PARTITION_ID_SELF, 0, HV_VP_STATE_PAGE_INTERCEPT_MESSAGE,
                                    HV_MAP_LOCATION_PROVIDED, page_of(ram), NULL),
@@ -112,7 +132,7 @@ static void overlay_over_ram(uint64_t loops)
             state_page_unmap_call(HV_PARTITION_ID_SELF, 0, HV_VP_STATE_PAGE_INTERCEPT_MESSAGE), 0);
     }
     tap_ok(ok, "every MapVpStatePage and UnmapVpStatePage succeeded");
-    stop_readers("a state page mapped over RAM and unmapped", loops);
+    stop_readers("a state page mapped over RAM and unmapped", n);
     tap_equal(ram[MARK_OFFSET / 8], MARK, "the RAM underneath is back, unchanged");
     page_free(ram);
 }
@@ -128,7 +148,9 @@ static void overlay_over_large_page(uint64_t loops)
     shared.place = &ram[MARK_OFFSET / 8];
     shared.expected[0] = MARK + 1;
     start_readers();
-    for (uint64_t n = 0; n < loops && ok; n++) {
+    uint64_t n;
+    begin_part();
+    for (n = 0; n < loops && ok && time_left(); n++) {
         shared.phase = 1;
         ok = change(state_page_map(HV_PARTITION_ID_SELF, 0, HV_VP_STATE_PAGE_REGISTERS,
                                    HV_MAP_LOCATION_PROVIDED, page_of(ram), NULL),
@@ -137,7 +159,7 @@ static void overlay_over_large_page(uint64_t loops)
         ok &= change(state_page_unmap_call(HV_PARTITION_ID_SELF, 0, HV_VP_STATE_PAGE_REGISTERS), 0);
     }
     tap_ok(ok, "every call about the page in a large page succeeded");
-    stop_readers("a register page mapped into a 2 MiB page and unmapped", loops);
+    stop_readers("a register page mapped into a 2 MiB page and unmapped", n);
     pages_free(large, PAGES_2M);
 }
 
@@ -165,20 +187,22 @@ static void remap_under_child(uint64_t loops)
     bool ok = true;
     child_open(&child, 1, CHILD_MAP_ALL);
     struct child_shared *s = (struct child_shared *)(child.memory + CHILD_DATA);
-    for (unsigned n = 0; n < 2; n++)
-        pages[n][0] = s->expected[n] = MARK + n;
+    for (unsigned which = 0; which < 2; which++)
+        pages[which][0] = s->expected[which] = MARK + which;
     child_load(&child, CHILD_CODE, child_reader, child_reader_end);
     child_enter_long(&child, 0, CHILD_CODE);
     child_map(child.id, CHILD_PLACE >> 12, page_of(pages[0]), 1, CHILD_MAP_ALL);
     cpu_run(1, run_child, (void *)&stopped);
-    for (uint64_t n = 0; n < loops && ok && s->wrong_value == 0; n++) {
+    uint64_t n;
+    begin_part();
+    for (n = 0; n < loops && ok && s->wrong_value == 0 && time_left(); n++) {
         unsigned which = (n + 1) & 1;
         s->phase = which ? 1 : 3;
         ok = child_map(child.id, CHILD_PLACE >> 12, page_of(pages[which]), 1, CHILD_MAP_ALL) ==
              HV_STATUS_SUCCESS;
         s->phase = which ? 2 : 0;
         uint64_t seen = s->checked;
-        for (unsigned spins = 0; spins < 100000 && s->checked < seen + 2; spins++)
+        for (unsigned spins = 0; spins < LET_READ_SPINS && s->checked < seen + 2; spins++)
             cpu_relax();
     }
     uint64_t checked = s->checked;
@@ -189,7 +213,7 @@ static void remap_under_child(uint64_t loops)
     tap_equal(s->wrong_value, 0,
               "one GPA of a running child mapped anew %lu times: it read %lu times, never the old "
               "page",
-              loops, checked);
+              n, checked);
     tap_ok(child_close(&child), "the child is gone, every page zeroed");
     page_free(pages[0]);
     page_free(pages[1]);
@@ -207,7 +231,7 @@ struct contender {
 static void contend(void *argument)
 {
     struct contender *c = argument;
-    for (uint64_t n = 0; n < c->loops; n++) {
+    for (uint64_t n = 0; n < c->loops && time_left(); n++) {
         c->seed = c->seed * 1664525 + 1013904223;
         gpn_t place = c->places[c->seed >> 30 & 1];
         uint16_t status = state_page_map(HV_PARTITION_ID_SELF, 0, HV_VP_STATE_PAGE_REGISTERS,
@@ -236,6 +260,7 @@ static void all_at_once(uint64_t loops)
     memset(ram[0], 0x11, PAGE_SIZE);
     memset(ram[1], 0x22, PAGE_SIZE);
     child_balance(HV_PARTITION_ID_SELF, &before);
+    begin_part();
     for (uint32_t n = 0; n < cpu_count; n++)
         contenders[n] = (struct contender){
             .loops = loops, .places = {page_of(ram[0]), page_of(ram[1])}, .seed = n};
