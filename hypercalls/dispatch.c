@@ -58,23 +58,23 @@ static uint32_t call_at_once(struct call *call)
  */
 #define SIMPLE_ROW(code, call, bits, in, out, only_looks, names)                                   \
     [code] = {.name = #call,                                                                       \
-              .handler = call,                                                                     \
-              .privilege = bits,                                                                   \
-              .fields = names,                                                                     \
+              .handler = (call),                                                                   \
+              .privilege = (bits),                                                                 \
+              .fields = (names),                                                                   \
               .refused = SIMPLE,                                                                   \
-              .header = in,                                                                        \
-              .output = out,                                                                       \
+              .header = (in),                                                                      \
+              .output = (out),                                                                     \
               .locked = true,                                                                      \
-              .pure = only_looks}
+              .pure = (only_looks)}
 #define REP_ROW(code, call, bits, in, in_each, out_each, names)                                    \
     [code] = {.name = #call,                                                                       \
-              .handler = call,                                                                     \
-              .privilege = bits,                                                                   \
-              .fields = names,                                                                     \
+              .handler = (call),                                                                   \
+              .privilege = (bits),                                                                 \
+              .fields = (names),                                                                   \
               .refused = REP,                                                                      \
-              .header = in,                                                                        \
-              .in_element = in_each,                                                               \
-              .out_element = out_each,                                                             \
+              .header = (in),                                                                      \
+              .in_element = (in_each),                                                             \
+              .out_element = (out_each),                                                           \
               .rep = true,                                                                         \
               .locked = true}
 

@@ -133,7 +133,7 @@ static void lose(struct job *job, spn_t spn, uint64_t count)
             revoke_from(p, spn, count);
 }
 
-/* What lies at an element's place now goes, in the books; the entries are replaced by the caller. */
+/* What lies at an element's place goes, in the books; the caller replaces the entries. */
 static void account_for_old(struct job *job, gpn_t gpn)
 {
     const struct space *space = &job->target->space;

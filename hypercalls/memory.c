@@ -90,7 +90,7 @@ uint32_t call_deposit_memory(struct call *call)
         return status;
     if (target->state >= PARTITION_FINALIZING)
         return HV_STATUS_INVALID_PARTITION_STATE;
-    spn_t spn[CALL_BATCH];
+    spn_t spn[CALL_BATCH] = {0};
     while (call->done < call->batch) {
         status = stash(call, target, call->elements[call->done], &spn[call->done]);
         if (status != HV_STATUS_SUCCESS)

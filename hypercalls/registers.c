@@ -6,11 +6,11 @@
  * INVALID_VP_STATE, except for the explicit-suspend register, which is for
  * running VPs. A value that is wrong by itself is INVALID_REGISTER_VALUE with
  * the completed count, that register unchanged. Whether all registers fit
- * together is looked at when a child's VP is dispatched (abi section 3), but at
- * once for VPs of the first partition, for which there is nobody to tell: then
- * nothing of the batch is changed but vector registers. Setting the
- * explicit-suspend register returns when the VP has stopped. The calling VP's
- * own RIP is that of the call instruction, which is stepped over afterwards. Read-only names (VP index) are
+ * together is looked at when a child's VP is dispatched, but at once for VPs of
+ * the first partition, for which there is nobody to tell: then nothing of the
+ * batch is changed but vector registers. Setting the explicit-suspend register
+ * returns when the VP has stopped. The calling VP's own RIP is that of the call
+ * instruction, which is stepped over afterwards. Read-only names (VP index) are
  * INVALID_PARAMETER when written. Of the pending events only the exception
  * (type 0) in register 0x10004 exists; deliverability notifications do not, so
  * that only 0 may be written there. APIC_BASE of a VP of the first partition is

@@ -3,13 +3,17 @@
  * the life of the pages in between. A page is a frame of the target's pool that
  * shows through one or two overlays.
  *
- * Decisions: bad input is told in the order of abi section 2, rows 2 to 8. A
- * layered host that leaves the place of a child's page open is refused with
- * row 7, after "already mapped". Without a free GPN in the overlay window:
- * NO_RESOURCES. A register page that is mapped while its VP runs on another
- * processor holds only the version until the VP stops. What a writer left dirty
- * in a page is lost with the page. Unknown dirty bits are not looked at. A tail of the message page that a shorter
- * message does not use is zero.
+ * Decisions: bad input is told in this order: target (ACCESS_DENIED,
+ * INVALID_PARTITION_ID), its state (INVALID_PARTITION_STATE), VP
+ * (INVALID_VP_INDEX), reserved bits, type and VTL (INVALID_PARAMETER), already
+ * mapped (OPERATION_DENIED), the place (INVALID_PARAMETER), the pools
+ * (INSUFFICIENT_MEMORY for the target's, INSUFFICIENT_ROOT_MEMORY for table
+ * pages of the caller's own map). A layered host that leaves the place of a
+ * child's page open is told so with the place. Without a free GPN in the
+ * overlay window: NO_RESOURCES. A register page that is mapped while its VP runs
+ * on another processor holds only the version until the VP stops. What a writer
+ * left dirty in a page is lost with the page. Unknown dirty bits are not looked
+ * at. A tail of the message page that a shorter message does not use is zero.
  *
  * Locks: hv_lock over mapping and unmapping; vp->page_lock, innermost, over
  * pages[].spn and vp->published, because a VP stops and starts without hv_lock.
@@ -123,7 +127,8 @@ static bool take_simple(struct vp *vp, const struct hv_register_page *page, uint
 static bool take_all(struct vp *vp, const struct hv_register_page *page, uint32_t dirty)
 {
     struct hv_register_page copy;
-    copy_words(&copy, page, offsetof(struct hv_register_page, cr0) / 8);
+    memcpy(&copy, page, offsetof(struct hv_register_page, cr0));
+    __asm__ volatile("" : : : "memory"); /* the compiler must not look at the page again */
     struct vp_state next = vp->state;
     if (dirty & HV_DIRTY_GENERAL)
         memcpy(next.gpr, copy.gpr, sizeof(next.gpr));
@@ -233,7 +238,12 @@ static bool location_is_good(const struct space *space, gpn_t gpn)
            overlay_at(space, gpn) == NULL;
 }
 
-/* The placement table and row 7 of abi section 2. */
+/*
+ * Where a page goes. One's own: into one's own map, read-write. A child's: into
+ * the child's map, read-only, when the caller is root, and into the caller's as
+ * well, at the same GPN, when the hypervisor chooses it; a layered host names a
+ * page of its own.
+ */
 static uint32_t make_plan(const struct call *call, struct partition *target,
                           const struct hv_input_map_vp_state_page *in, struct plan *plan)
 {
@@ -266,7 +276,7 @@ static uint32_t make_plan(const struct call *call, struct partition *target,
     return plan->gpn == GPN_NONE ? HV_STATUS_NO_RESOURCES : HV_STATUS_SUCCESS;
 }
 
-/* Puts the page into place, or leaves everything as it was. Row 8. */
+/* Puts the page into place, or leaves everything as it was. */
 static uint32_t place(const struct plan *plan, struct vp *vp, enum state_page_type type)
 {
     struct state_page *page = &vp->pages[type];
@@ -315,7 +325,7 @@ static void begin_page(const struct call *call, struct vp *vp, enum state_page_t
     unlock(&vp->page_lock);
 }
 
-/* Row 5. Type 2 (GHCB) is SEV-SNP's, which there is not. */
+/* Type 2 (GHCB) is SEV-SNP's, which there is not. */
 static bool page_input_is_good(uint16_t type, uint8_t input_vtl)
 {
     if (type >= STATE_PAGE_COUNT || (input_vtl & VTL_RESERVED))

@@ -79,7 +79,7 @@ void call_print(const struct call *call, uint32_t outcome);
 enum { TARGET_SELF = 1, TARGET_CHILD = 2 };
 
 /*
- * Finds the partition that a call is aimed at (abi section 2, row 2).
+ * Finds the partition that a call is aimed at.
  * ACCESS_DENIED: neither of the allowed kind, or not to be told.
  * INVALID_PARTITION_ID: there is none, and the caller may create partitions.
  */
@@ -87,7 +87,7 @@ uint32_t target_partition(const struct call *call, uint64_t id, unsigned allowed
                           struct partition **target);
 
 /*
- * Rows 2 to 4 for 0x50, 0x51, 0xE1, 0xE2: partition, its state, VP. Oneself
+ * For 0x50, 0x51, 0xE1, 0xE2, in this order: partition, its state, VP. Oneself
  * needs AccessVpRegisters, a child CreatePartitions. Also INVALID_PARTITION_STATE,
  * INVALID_VP_INDEX.
  */
@@ -96,7 +96,7 @@ uint32_t target_vp(const struct call *call, uint64_t id, uint32_t index, struct 
 /* The same of a child's VP only, for a call whose row has the privilege. */
 uint32_t target_child_vp(const struct call *call, uint64_t id, uint32_t index, struct vp **vp);
 
-/* hypercalls/vp.c. Stops it, unmaps its state pages, takes it out of its partition and frees it. hv_lock. */
+/* hypercalls/vp.c. Stops it, unmaps its state pages, removes and frees it. hv_lock. */
 void vp_delete(struct vp *vp);
 
 /* hypercalls/memory.c: a page that leaves a pool becomes guest memory again. hv_lock. */
@@ -122,8 +122,8 @@ struct partition *partition_next_below(const struct partition *top, struct parti
 bool gpa_release_space(struct partition *p, const struct call *call);
 
 /*
- * Takes in the dirty classes of a stopped VP's register page, if it has one
- * (abi section 3). False: a value was refused, nothing taken. hv_lock.
+ * Takes in the dirty classes of a stopped VP's register page, if it has one.
+ * False: a value was refused, nothing taken. hv_lock.
  */
 bool state_page_take(struct vp *vp);
 
