@@ -4,7 +4,8 @@
  * processors of a small fake machine. After each the whole machine is checked,
  * and at the end everything must come back.
  */
-/* fuzz: hypercalls/fake/machine.c hypercalls/fake/check.c hypercalls/fake/real.c */
+/* fuzz: hypercalls/fake/machine.c hypercalls/fake/check.c hypercalls/fake/end.c hypercalls/fake/real.c */
+/* fuzz: hypercalls/fake/seeds.c */
 /* fuzz: hypercalls/dispatch.c hypercalls/events.c hypercalls/gpa.c hypercalls/intercept.c */
 /* fuzz: hypercalls/memory.c hypercalls/names.c hypercalls/partition.c hypercalls/registers.c */
 /* fuzz: hypercalls/statepage.c hypercalls/teardown.c hypercalls/translate.c hypercalls/validate.c */
@@ -13,13 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "hv/console.h"
 #include "hv/msr.h"
 #include "hv/panic.h"
 #include "hv/time.h"
 #include "hypercalls/fake/machine.h"
+#include "hypercalls/fake/seeds.h"
 #include "hypercalls/table.h"
 
 enum {
@@ -27,20 +28,6 @@ enum {
     MAX_AGAIN = 200, /* times that one call may be continued */
     DATA_GPN = 3,    /* input and output pages of calls begin here */
     DATA_PAGES = 4,
-};
-
-enum operation {
-    OP_CALL,     /* a hypercall, its input built by kinds of values */
-    OP_RAW_CALL, /* the registers as they come */
-    OP_WRITE,    /* guest memory */
-    OP_TOUCH,    /* a translation gets into the TLB */
-    OP_MSR,      /* a synthetic MSR is written */
-    OP_EXIT,     /* a child exits */
-    OP_CPU,      /* go on on the other processor */
-    OP_STARVE,   /* an allocation is going to fail */
-    OP_TIME,     /* rep calls are continued after each batch, or not */
-    OP_MODE,     /* another environment for the next calls */
-    OPERATIONS
 };
 
 static const uint8_t *data;
@@ -362,161 +349,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     return 0;
 }
 
-/* ---- seeds: the life of a child, and that of a child of a child ---- */
-
-static uint8_t seed[4096];
-static size_t seed_size;
-
-static void put(const void *bytes, size_t size)
-{
-    if (seed_size + size > sizeof(seed))
-        abort();
-    memcpy(seed + seed_size, bytes, size);
-    seed_size += size;
-}
-
-#define PUT(...) put((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
-
-/* The values of take_word and take_gpn, the other way round. */
-#define ZERO             15
-#define SMALL(n)         0, (n)
-#define LOW_PAGE(n)      2, 0, (n)
-#define WINDOW_PAGE(n)   2, 0x70, (n)
-#define VP(i, type, low) 4, (i), (type), (low)
-#define RIGHTS           7, 15
-#define REGISTER(n)      8, (n)
-
-static uint8_t row_of(uint16_t code)
-{
-    uint8_t n = 0;
-    for (uint16_t i = 0; i < code; i++)
-        n = (uint8_t)(n + (call_table[i].handler != NULL));
-    return n;
-}
-
-/* A call in slow form; the words of its input follow. reps: 0 for a simple call. */
-static void put_call(uint16_t code, uint8_t reps)
-{
-    PUT(OP_CALL, row_of(code), 0);
-    if (reps != 0)
-        PUT(reps);
-}
-
-/* Creates the nth partition of the tree, deposits pages (take_gpn) and initializes it. */
-static void put_partition(uint8_t n, uint8_t which, uint8_t page)
-{
-    put_call(HVCALL_CREATE_PARTITION, 0);
-    PUT(0, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO);
-    put_call(HVCALL_SET_PARTITION_PROPERTY, 0);
-    PUT(n, 12, 16, 11, 0);
-    put_call(HVCALL_DEPOSIT_MEMORY, 20);
-    PUT(n);
-    for (uint8_t i = 0; i < 20; i++)
-        PUT(2, which, (uint8_t)(page + i));
-    put_call(HVCALL_INITIALIZE_PARTITION, 0);
-    PUT(n);
-}
-
-/* Gives it the caller's first pages, makes VP 0 ready to run. */
-static void put_vp(uint8_t n, uint8_t pages)
-{
-    put_call(HVCALL_MAP_GPA_PAGES, pages);
-    PUT(n, SMALL(0), RIGHTS);
-    for (uint8_t i = 0; i < pages; i++)
-        PUT(LOW_PAGE(i));
-    put_call(HVCALL_CREATE_VP, 0);
-    PUT(n, SMALL(0), ZERO, ZERO, ZERO);
-    put_call(HVCALL_SET_VP_REGISTERS, 1);
-    PUT(n, VP(0, 0, 0), REGISTER(0), ZERO, ZERO, ZERO);
-}
-
-static void put_state_pages(uint8_t n)
-{
-    put_call(HVCALL_MAP_VP_STATE_PAGE, 0);
-    PUT(n, VP(0, 0, 0), ZERO);
-    put_call(HVCALL_MAP_VP_STATE_PAGE, 0);
-    PUT(n, VP(0, 1, 1), LOW_PAGE(7));
-}
-
-static void put_dispatch(uint8_t n)
-{
-    put_call(HVCALL_DISPATCH_VP, 0);
-    PUT(n, VP(0, 1, 0), ZERO, ZERO);
-}
-
-static void put_end(uint8_t n)
-{
-    put_call(HVCALL_UNMAP_VP_STATE_PAGE, 0);
-    PUT(n, VP(0, 0, 0));
-    put_call(HVCALL_DELETE_VP, 0);
-    PUT(n, ZERO);
-    put_call(HVCALL_FINALIZE_PARTITION, 0);
-    PUT(n);
-    put_call(HVCALL_WITHDRAW_MEMORY, 50);
-    PUT(n, ZERO);
-    put_call(HVCALL_DELETE_PARTITION, 0);
-    PUT(n);
-}
-
-static void put_exits(uint8_t n)
-{
-    put_dispatch(n);
-    PUT(OP_EXIT, FAKE_EXIT_IO, 0, 0);
-    PUT(OP_WRITE, 0x70, 0, 0, 0, 13, 1, 0, 1, 0, 2, 0, 0, 0); /* version, valid, dirty: RIP */
-    PUT(OP_WRITE, 0x70, 0, 0x11, 0, SMALL(0x80));
-    put_dispatch(n);
-    PUT(OP_TOUCH, 0, 1);
-    PUT(OP_EXIT, FAKE_EXIT_MEMORY, 0, 60);
-    put_call(HVCALL_GET_VP_REGISTERS, 2);
-    PUT(n, VP(0, 0, 0), 9, 2, 3);
-    put_call(HVCALL_TRANSLATE_VIRTUAL_ADDRESS, 0);
-    PUT(n, ZERO, SMALL(1), SMALL(1));
-    put_call(HVCALL_INSTALL_INTERCEPT, 0);
-    PUT(n, 13, 4, 0, 0, 0, 3, 0, 0, 0, SMALL(6));
-}
-
-static void write_seed(const char *folder, const char *name)
-{
-    char path[512];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    FILE *file = fopen(path, "wb");
-    if (file == NULL)
-        return;
-    fwrite(seed, 1, seed_size, file);
-    fclose(file);
-    seed_size = 0;
-}
-
 /* libFuzzer calls this first: the last argument, when it is a folder, gets the seeds. */
 int LLVMFuzzerInitialize(int *count, char ***arguments);
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
-    const char *folder = (*arguments)[*count - 1];
-    struct stat status;
-    if (*count < 2 || stat(folder, &status) != 0 || !S_ISDIR(status.st_mode))
-        return 0;
-    for (uint8_t role = 0; role < 2; role++) {
-        PUT(role ? 0x81 : 0x00);
-        put_partition(1, 0x50, 16);
-        put_vp(1, 50);
-        put_state_pages(1);
-        put_exits(1);
-        put_end(1);
-        write_seed(folder, role ? "seed-layered" : "seed-root");
-    }
-    PUT(0x00);
-    put_partition(1, 0x50, 16);
-    put_vp(1, 60);
-    put_dispatch(1);
-    PUT(OP_MSR, 0, 0x80, 1, 0, 0, 0, 0, 0, 0, 0); /* the child says who it is */
-    put_partition(2, 0, 32);
-    put_vp(2, 31);
-    put_state_pages(2);
-    put_exits(2);
-    PUT(OP_CPU);
-    put_call(HVCALL_UNMAP_GPA_PAGES, 60);
-    PUT(1, ZERO, ZERO);
-    put_end(1);
-    write_seed(folder, "seed-nested");
+    if (*count > 1)
+        write_seeds((*arguments)[*count - 1]);
     return 0;
 }

@@ -3,7 +3,7 @@
  * TLFS "Hypercall Interface"), each in its place in the order, in every calling
  * form.
  */
-/* unit: hypercalls/fake/machine.c hypercalls/fake/check.c hypercalls/fake/real.c */
+/* unit: hypercalls/fake/machine.c hypercalls/fake/check.c hypercalls/fake/end.c hypercalls/fake/real.c */
 /* unit: hypercalls/dispatch.c hypercalls/events.c hypercalls/gpa.c hypercalls/intercept.c */
 /* unit: hypercalls/memory.c hypercalls/names.c hypercalls/partition.c hypercalls/registers.c */
 /* unit: hypercalls/statepage.c hypercalls/teardown.c hypercalls/translate.c hypercalls/validate.c */
