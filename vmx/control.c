@@ -52,22 +52,25 @@ static void fill_first(struct msr_bitmap *bitmap)
     set_exit_range(bitmap, MSR_MTRR_PHYSBASE0, MSR_MTRR_LAST_PAIR, false, true);
     set_exit_range(bitmap, MSR_MTRR_FIX64K, MSR_MTRR_FIX4K_LAST, false, true);
     set_exit(bitmap, MSR_MTRR_DEF_TYPE, false, true);
+    set_exit_range(bitmap, MSR_STAR, MSR_SFMASK, false, true);
+    set_exit(bitmap, MSR_TSC_AUX, false, true);
 }
 
-/* A child reaches only MSRs that are switched with it. */
+/* A child reaches only MSRs that are switched with it; those that vmx_is_switched_msr names, only
+   to read them. */
 static void fill_child(struct msr_bitmap *bitmap)
 {
     static const uint32_t own[] = {
         MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,
-        MSR_EFER,        MSR_STAR,         MSR_LSTAR,        MSR_CSTAR,
-        MSR_SFMASK,      MSR_FS_BASE,      MSR_GS_BASE,      MSR_KERNEL_GS_BASE,
+        MSR_EFER,        MSR_FS_BASE,      MSR_GS_BASE,      MSR_KERNEL_GS_BASE,
     };
     memset(bitmap, 0xFF, sizeof(*bitmap));
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         set_exit(bitmap, own[i], false, false);
-    set_exit(bitmap, MSR_TSC, false, true); /* a read gives the TSC plus the offset */
+    set_exit(bitmap, MSR_TSC, false, true); /* the TSC plus the offset */
+    set_exit_range(bitmap, MSR_STAR, MSR_SFMASK, false, true);
     if (vmx_caps.rdtscp)
-        set_exit(bitmap, MSR_TSC_AUX, false, false);
+        set_exit(bitmap, MSR_TSC_AUX, false, true);
 }
 
 void vmx_fill_msr_bitmaps(void)
@@ -90,15 +93,17 @@ void vmx_update_intercepts(struct vp *vp)
     /* Endless delivery of #DB or #AC would never leave the guest: a child must not hold the
        processor that way. */
     uint32_t forced = vp->first ? 0 : 1U << VECTOR_DB | 1U << VECTOR_AC;
+    uint32_t exceptions = vp->exception_bitmap | forced;
+    uint32_t primary = v->primary | PRIMARY_MSR_BITMAPS;
 
-    if (!vp->loaded) /* switch_in calls again */
-        return;
-    vmwrite(VMCS_EXCEPTION_BITMAP, vp->exception_bitmap | forced);
     if (vp->intercept_all_msrs)
-        v->primary &= ~(uint32_t)PRIMARY_MSR_BITMAPS;
-    else
-        v->primary |= PRIMARY_MSR_BITMAPS;
-    vmwrite(VMCS_PRIMARY_CONTROLS, v->primary);
+        primary &= ~(uint32_t)PRIMARY_MSR_BITMAPS;
+    if (!vp->loaded || (exceptions == v->exceptions && primary == v->primary))
+        return; /* switch_in calls again */
+    v->exceptions = exceptions;
+    v->primary = primary;
+    vmwrite(VMCS_EXCEPTION_BITMAP, exceptions);
+    vmwrite(VMCS_PRIMARY_CONTROLS, primary);
 }
 
 void vmx_configure(struct vp *vp)
@@ -116,6 +121,7 @@ void vmx_configure(struct vp *vp)
 
     v->primary = vmx_caps.primary[vp->first];
     v->windows = 0;
+    v->exceptions = 0;
     vmwrite(VMCS_PIN_CONTROLS, vmx_caps.pin[vp->first]);
     vmwrite(VMCS_PRIMARY_CONTROLS, v->primary);
     vmwrite(VMCS_SECONDARY_CONTROLS, vmx_caps.secondary[vp->first]);

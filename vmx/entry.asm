@@ -31,11 +31,11 @@ FAILED equ 2
 %endmacro
 
 section .text
-; Called from vmx_run alone: RDI is struct vp, every register but RBP, RSP and RDI changes.
+; Called from vmx_run alone: RDI is struct vp; every register but RSP, RDI and RSI changes.
 ; RIP, RSP and RFLAGS of the guest are in the current VMCS. EAX: ENTERED, KICKED or FAILED.
 vmx_enter:
-    push rbp
     push rdi
+    push rsi
     mov eax, HOST_RSP_FIELD
     vmwrite rax, rsp
 ; A kick sets the flag, then sends an NMI. An NMI before the window leaves the flag
@@ -60,13 +60,13 @@ vmx_entry_abort: ; what was loaded is in struct vp as well
     jmp vmx_return
 vmx_exit_point: ; RSP is as it was at VMLAUNCH
     push rdi
-    mov rdi, [rsp + 8]
+    mov rdi, [rsp + 16]
     each_register store_register
     pop qword [rdi + GPR(7)]
     mov eax, ENTERED
 vmx_return:
+    pop rsi
     pop rdi
-    pop rbp
     ret
 
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -26,7 +26,6 @@ static const uint8_t instruction_kinds[VMX_EXIT_COUNT] = {
     [VMX_EXIT_VMXOFF] = EXIT_UNDEFINED,
     [VMX_EXIT_VMXON] = EXIT_UNDEFINED,
     [VMX_EXIT_RDMSR] = EXIT_RDMSR,
-    [VMX_EXIT_WRMSR] = EXIT_WRMSR,
     [VMX_EXIT_MWAIT] = EXIT_UNDEFINED,
     [VMX_EXIT_MONITOR] = EXIT_UNDEFINED,
     [VMX_EXIT_INVEPT] = EXIT_UNDEFINED,
@@ -174,9 +173,30 @@ static void decode_cr(struct vp *vp, struct exit *exit)
     }
 }
 
-static void decode(struct vp *vp, struct exit *exit, uint32_t reason)
+/* Writes of MSRs that are switched exit so that switching need not read them. */
+static void decode_wrmsr(struct vp *vp, struct exit *exit)
 {
+    uint32_t msr = (uint32_t)vp->state.gpr[RCX];
+    uint64_t value = vp->state.gpr[RDX] << 32 | (uint32_t)vp->state.gpr[RAX];
+    exit->kind = EXIT_WRMSR;
+    exit->detail = 0;
+    exit->insn_length = (uint8_t)vmread(VMCS_EXIT_INSN_LENGTH);
+    if (vp->intercept_all_msrs || !vmx_is_switched_msr(msr))
+        return;
+    exit->kind = EXIT_NOTHING;
+    if (vmx_write_switched_msr(vp, msr, value))
+        vp_advance(vp, exit->insn_length);
+    else
+        exit->kind = EXIT_GP;
+}
+
+static __attribute__((noinline)) void decode(struct vp *vp, struct exit *exit, uint32_t reason)
+{
+    exit->insn_length = 0;
     switch (reason) {
+    case VMX_EXIT_WRMSR:
+        decode_wrmsr(vp, exit);
+        break;
     case VMX_EXIT_EXCEPTION_OR_NMI:
         decode_exception(vp, exit);
         break;
@@ -240,39 +260,25 @@ static __attribute__((noinline)) void not_entered(struct vp *vp, struct exit *ex
     exit->kind = EXIT_ENTRY_FAILED;
 }
 
-/* Everything is clobbered, so that what must be kept is saved once, by vmx_run. */
-static inline unsigned enter(struct vp *vp)
+/*
+ * Hot: a hypercall's way through here counts every instruction. What is rare is
+ * in functions that are called last, so that this one needs no registers of its own.
+ */
+static inline __attribute__((always_inline)) void enter(struct vp *vp, struct exit *exit)
 {
-    unsigned how;
-    __asm__ volatile("call vmx_enter"
-                     : "=a"(how), "+D"(vp)
-                     :
-                     : "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-                       "r15", "cc", "memory");
-    return how;
-}
-
-/* Hot: a hypercall's way through here counts every instruction. What is rare is in event.c. */
-void vmx_run(struct vp *vp, struct exit *exit)
-{
-    struct vmx_vp *v = vmx_of(vp);
     struct vp_state *state = &vp->state;
-    uint16_t windows;
-
-    if (vp->flush)
-        flush(vp);
-    __builtin_memcpy(&windows, &vp->want_interrupt_window, sizeof(windows));
-    if (windows != v->windows)
-        vmx_ask_for_windows(vp, windows);
-    if (state->rip != v->last_rip)
+    if (state->rip != vmx_of(vp)->last_rip)
         rip_moved(vp);
-    if (state->event.valid)
-        vmx_inject(vp);
     vmwrite(VMCS_GUEST_RIP, state->rip);
     vmwrite(VMCS_GUEST_RSP, state->gpr[RSP]);
     vmwrite(VMCS_GUEST_RFLAGS, state->rflags);
 
-    unsigned how = enter(vp);
+    unsigned how; /* what vmx_enter would have to keep is clobbered instead, and saved only once */
+    __asm__ volatile("call vmx_enter"
+                     : "=a"(how), "+D"(vp), "+S"(exit)
+                     :
+                     : "rbx", "rcx", "rdx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+                       "r15", "cc", "memory");
     if (how != VMX_ENTERED) {
         not_entered(vp, exit, how);
         return;
@@ -280,25 +286,45 @@ void vmx_run(struct vp *vp, struct exit *exit)
     uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
     exit->reason = reason;
     if (reason & VMX_REASON_FAILED) {
-        not_entered(vp, exit, how);
+        not_entered(vp, exit, VMX_ENTERED);
         return;
     }
+    state = &vp->state;
     vp->launched = true;
     state->event.valid = false;
-    v->halt = HALT_NOT;
-    vmread_to(VMCS_GUEST_RIP, &state->rip);
+    vmx_of(vp)->halt = HALT_NOT;
     vmread_to(VMCS_GUEST_RSP, &state->gpr[RSP]);
     vmread_to(VMCS_GUEST_RFLAGS, &state->rflags);
-    v->last_rip = state->rip;
-    reason &= VMX_REASON_BASIC_MASK;
+    vmx_of(vp)->last_rip = state->rip = vmread(VMCS_GUEST_RIP);
     if (reason < VMX_EXIT_COUNT && instruction_kinds[reason] != EXIT_NOTHING) {
         exit->kind = instruction_kinds[reason];
         exit->insn_length = (uint8_t)vmread(VMCS_EXIT_INSN_LENGTH);
         exit->detail = 0;
         return;
     }
-    exit->insn_length = 0;
-    decode(vp, exit, reason);
+    decode(vp, exit, reason & VMX_REASON_BASIC_MASK);
+}
+
+static __attribute__((noinline)) void prepare_and_enter(struct vp *vp, struct exit *exit,
+                                                        uint16_t windows)
+{
+    if (vp->flush)
+        flush(vp);
+    if (windows != vmx_of(vp)->windows)
+        vmx_ask_for_windows(vp, windows);
+    if (vp->state.event.valid)
+        vmx_inject(vp);
+    enter(vp, exit);
+}
+
+void vmx_run(struct vp *vp, struct exit *exit)
+{
+    uint16_t windows;
+    __builtin_memcpy(&windows, &vp->want_interrupt_window, sizeof(windows));
+    if (vp->flush || vp->state.event.valid || windows != vmx_of(vp)->windows)
+        prepare_and_enter(vp, exit, windows);
+    else
+        enter(vp, exit);
 }
 _Static_assert(offsetof(struct vp, want_nmi_window) ==
                    offsetof(struct vp, want_interrupt_window) + 1,

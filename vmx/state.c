@@ -7,8 +7,6 @@
 #include "hv/partition.h"
 #include "mm/copy.h"
 
-#define CANONICAL(address) ((int64_t)((address) << 16) >> 16 == (int64_t)(address))
-
 static void vmclear(spa_t spa)
 {
     uint8_t failed;
@@ -23,59 +21,102 @@ static void vmptrld(spa_t spa)
     must(!failed);
 }
 
-/* Registers that are neither in the VMCS nor swapped by hv/fpu.c. A child's CR8 is never in the
-   processor: its accesses exit. */
+/*
+ * MSRs that are neither in the VMCS nor swapped by hv/fpu.c. What of them is in
+ * this processor is remembered, because two VPs often agree. All but the last
+ * are written by WRMSR alone, which exits: vp->state has them exactly, always.
+ */
+enum switched { SW_STAR, SW_LSTAR, SW_CSTAR, SW_SFMASK, SW_TSC_AUX, SW_KERNEL_GS_BASE, SW_COUNT };
+
+static uint64_t in_processor[MAX_CPUS][SW_COUNT];
+
+/* Values that the processor refuses were refused when they were set; none may fault here, or leave
+   another VP's value in place. */
+static __attribute__((noinline)) void change_msr(uint64_t *now, uint32_t msr, uint64_t value)
+{
+    if (!wrmsr_safe(msr, value))
+        wrmsr(msr, value = 0);
+    *now = value;
+}
+
+static inline void switch_msr(uint64_t *now, uint32_t msr, uint64_t value)
+{
+    if (*now != value)
+        change_msr(now, msr, value);
+}
+
+bool vmx_is_switched_msr(uint32_t msr)
+{
+    return (msr >= MSR_STAR && msr <= MSR_SFMASK) || msr == MSR_TSC_AUX;
+}
+
+bool vmx_write_switched_msr(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    struct vp_state *s = &vp->state;
+    uint64_t *const places[] = {&s->star, &s->lstar, &s->cstar, &s->sfmask};
+    unsigned which = msr == MSR_TSC_AUX ? SW_TSC_AUX : msr - MSR_STAR;
+    if (!wrmsr_safe(msr, value))
+        return false;
+    in_processor[this_cpu()->index][which] = value;
+    *(which == SW_TSC_AUX ? &s->tsc_aux : places[which]) = value;
+    return true;
+}
+
+void vmx_read_switched_msrs(void)
+{
+    uint64_t *now = in_processor[this_cpu()->index];
+    for (unsigned i = SW_STAR; i <= SW_SFMASK; i++)
+        now[i] = rdmsr(MSR_STAR + i);
+    now[SW_TSC_AUX] = vmx_caps.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
+    now[SW_KERNEL_GS_BASE] = rdmsr(MSR_KERNEL_GS_BASE);
+}
+
+/* What the guest changes without an exit. A child's CR8 is never in the processor. */
 static void read_unswitched(struct vp *vp)
 {
     struct vp_state *s = &vp->state;
     s->cr2 = read_cr2();
     s->dr6 = read_dr6();
-    s->star = rdmsr(MSR_STAR);
-    s->lstar = rdmsr(MSR_LSTAR);
-    s->cstar = rdmsr(MSR_CSTAR);
-    s->sfmask = rdmsr(MSR_SFMASK);
     s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-    if (vmx_caps.rdtscp)
-        s->tsc_aux = rdmsr(MSR_TSC_AUX);
+    in_processor[this_cpu()->index][SW_KERNEL_GS_BASE] = s->kernel_gs_base;
     if (vp->first)
         s->cr8 = read_cr8();
-}
-
-/* Values that the processor would refuse were refused when they were set; none may fault here. */
-static void wrmsr_canonical(uint32_t msr, uint64_t value)
-{
-    wrmsr(msr, CANONICAL(value) ? value : 0);
 }
 
 static void write_unswitched(const struct vp *vp)
 {
     const struct vp_state *s = &vp->state;
+    uint64_t *now = in_processor[this_cpu()->index];
     write_cr2(s->cr2);
     write_dr6((uint32_t)s->dr6);
-    wrmsr(MSR_STAR, s->star);
-    wrmsr_canonical(MSR_LSTAR, s->lstar);
-    wrmsr_canonical(MSR_CSTAR, s->cstar);
-    wrmsr(MSR_SFMASK, (uint32_t)s->sfmask);
-    wrmsr_canonical(MSR_KERNEL_GS_BASE, s->kernel_gs_base);
+    switch_msr(&now[SW_STAR], MSR_STAR, s->star);
+    switch_msr(&now[SW_LSTAR], MSR_LSTAR, s->lstar);
+    switch_msr(&now[SW_CSTAR], MSR_CSTAR, s->cstar);
+    switch_msr(&now[SW_SFMASK], MSR_SFMASK, s->sfmask);
+    switch_msr(&now[SW_KERNEL_GS_BASE], MSR_KERNEL_GS_BASE, s->kernel_gs_base);
     if (vmx_caps.rdtscp)
-        wrmsr(MSR_TSC_AUX, (uint32_t)s->tsc_aux);
+        switch_msr(&now[SW_TSC_AUX], MSR_TSC_AUX, s->tsc_aux);
     if (vp->first)
         write_cr8(s->cr8 & 0xF);
 }
 
+/* VMREAD stores 64 bits: each field after the base spills into what is read after it, the last
+   segment's into gdtr. */
 static void read_segments(struct vp_state *s)
 {
+    _Static_assert(offsetof(struct vp_state, gdtr) == offsetof(struct vp_state, seg[SEG_COUNT]),
+                   "what comes after the segments");
 #pragma GCC unroll 8
     for (unsigned i = 0; i < SEG_COUNT; i++) {
+        struct segment *seg = &s->seg[i];
+        vmread_to(VMCS_GUEST_ES_BASE + 2 * i, &seg->base);
+        vmread_to(VMCS_GUEST_ES_LIMIT + 2 * i, (uint64_t *)&seg->limit);
+        vmread_to(VMCS_GUEST_ES_SELECTOR + 2 * i, (uint64_t *)&seg->selector);
         uint32_t ar = (uint32_t)vmread(VMCS_GUEST_ES_AR + 2 * i);
-        s->seg[i].base = vmread(VMCS_GUEST_ES_BASE + 2 * i);
-        s->seg[i].limit = (uint32_t)vmread(VMCS_GUEST_ES_LIMIT + 2 * i);
-        s->seg[i].selector = (uint16_t)vmread(VMCS_GUEST_ES_SELECTOR + 2 * i);
-        if (ar & SEGMENT_UNUSABLE)
-            ar &= ~SEGMENT_PRESENT;
-        s->seg[i].attributes = (uint16_t)(ar & SEGMENT_AR_MASK);
+        seg->attributes = (uint16_t)(ar & SEGMENT_AR_MASK & ~(ar >> 9 & SEGMENT_PRESENT));
     }
 }
+_Static_assert(SEGMENT_UNUSABLE >> 9 == SEGMENT_PRESENT, "what is unusable is not present");
 
 /* What is not present is unusable, but for CS and TR, which must be usable: the entry fails. */
 static void write_segments(const struct vp_state *s)
@@ -262,23 +303,34 @@ void vmx_switch_out(struct vp *vp)
     vp->loaded = false;
 }
 
+/* A hypercall asks: no branch but for long mode, and the answer is built as one word. */
 struct vp_mode vmx_mode(struct vp *vp)
 {
-    uint64_t cr0 = vp->state.cr0, efer = vp->state.efer;
-    uint32_t cs = vp->state.seg[SEG_CS].attributes, ss = vp->state.seg[SEG_SS].attributes;
-    if (!vp->synced && vp->loaded) {
-        cr0 = vmread(VMCS_GUEST_CR0);
+    enum { PROTECTED_MODE = 1 << 8, LONG_MODE = 1 << 16, CODE64 = 1 << 24 };
+    _Static_assert(offsetof(struct vp_mode, protected_mode) == 1, "the bits above");
+    _Static_assert(offsetof(struct vp_mode, long_mode) == 2, "the bits above");
+    _Static_assert(offsetof(struct vp_mode, code64) == 3, "the bits above");
+    uint64_t efer, cr0;
+    uint32_t cs, ss, word;
+    struct vp_mode mode;
+    if (vp->synced || !vp->loaded) {
+        efer = vp->state.efer;
+        cr0 = vp->state.cr0;
+        cs = vp->state.seg[SEG_CS].attributes;
+        ss = vp->state.seg[SEG_SS].attributes;
+    } else {
         efer = vmread(VMCS_GUEST_EFER);
+        cr0 = efer & EFER_LMA ? CR0_PE : vmread(VMCS_GUEST_CR0);
         cs = (uint32_t)vmread(VMCS_GUEST_CS_AR);
         ss = (uint32_t)vmread(VMCS_GUEST_SS_AR);
     }
-    bool long_mode = efer & EFER_LMA;
-    return (struct vp_mode){
-        .cpl = ss >> 5 & 3,
-        .protected_mode = cr0 & CR0_PE && !(vp->state.rflags & RFLAGS_VM),
-        .long_mode = long_mode,
-        .code64 = long_mode && cs >> 13 & 1,
-    };
+    word = ss >> 5 & 3;
+    if (efer & EFER_LMA)
+        word |= PROTECTED_MODE | LONG_MODE | (cs << 11 & CODE64);
+    else if (cr0 & CR0_PE && !(vp->state.rflags & RFLAGS_VM))
+        word |= PROTECTED_MODE;
+    __builtin_memcpy(&mode, &word, sizeof(mode));
+    return mode;
 }
 
 uint64_t vmx_guest_cr4(struct vp *vp)

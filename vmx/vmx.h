@@ -389,12 +389,13 @@ enum vmx_halt {
 
 /* vp->vendor as this backend uses it. */
 struct vmx_vp {
-    uint64_t last_rip; /* state.rip of the last exit or load: it differs when it was moved */
-    uint32_t primary;  /* PRIMARY_CONTROLS as the VMCS has them */
-    uint32_t host_cpu; /* index + 1 of the processor whose host state the VMCS has */
-    uint16_t windows;  /* want_interrupt_window and want_nmi_window as `primary` has them */
-    bool configured;   /* the controls have been written once */
-    uint8_t halt;      /* enum vmx_halt */
+    uint64_t last_rip;   /* state.rip of the last exit or load: it differs when it was moved */
+    uint32_t primary;    /* PRIMARY_CONTROLS as the VMCS has them */
+    uint32_t exceptions; /* EXCEPTION_BITMAP as the VMCS has it */
+    uint32_t host_cpu;   /* index + 1 of the processor whose host state the VMCS has */
+    uint16_t windows;    /* want_interrupt_window and want_nmi_window as `primary` has them */
+    bool configured;     /* the controls have been written once */
+    uint8_t halt;        /* enum vmx_halt */
 };
 _Static_assert(sizeof(struct vmx_vp) <= sizeof(((struct vp *)0)->vendor), "vp->vendor");
 
@@ -463,6 +464,11 @@ struct vp_mode vmx_mode(struct vp *vp);
 bool vmx_fix_pending_debug(uint64_t rflags);
 
 uint64_t vmx_guest_cr4(struct vp *vp);
+bool vmx_is_switched_msr(uint32_t msr);
+/* A guest's WRMSR of one of them; the VP is loaded. False: #GP. */
+bool vmx_write_switched_msr(struct vp *vp, uint32_t msr, uint64_t value);
+/* Finds out what is in this processor. Boot. */
+void vmx_read_switched_msrs(void);
 
 /* event.c; the VP is loaded. */
 void vmx_ask_for_windows(struct vp *vp, uint16_t windows);
