@@ -15,6 +15,8 @@ struct tlb_slot {
     uint64_t vp_id; /* struct vp's unique id */
     uint64_t generation;
 };
+#define COPY_CACHE_SIZE 16
+
 /* A translation, good as long as the space has this generation. */
 struct copy_cache {
     uint64_t generation;
@@ -42,8 +44,8 @@ struct cpu {
     volatile uint32_t copying; /* inside a guest copy */
     struct tlb_slot slots[SLOT_COUNT];
 
-    /* mm/copy.h: the pages that this processor last read and wrote in a guest */
-    struct copy_cache read_cache, write_cache;
+    /* mm/copy.h: pages that this processor lately read (by the GPN's low bits) and wrote */
+    struct copy_cache read_cache[COPY_CACHE_SIZE], write_cache;
 
     struct exit exit; /* the last one */
     struct exit_record {

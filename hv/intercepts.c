@@ -8,6 +8,7 @@
 #include "hypercalls/translate.h"
 
 #define INSTRUCTION_BYTES 15
+#define SEGMENT_LONG      (1 << 13)
 
 #define ACCESS_INFO_GVA_VALID      1
 #define ACCESS_INFO_GVA_GPA_VALID  2
@@ -23,13 +24,12 @@ static struct hv_segment message_segment(const struct segment *s)
 static uint16_t execution_state(struct vp *vp)
 {
     const struct vp_state *s = &vp->state;
-    struct vp_mode mode = backend->mode(vp);
-    unsigned state = mode.cpl;
+    unsigned state = s->seg[SEG_SS].attributes >> 5 & 3; /* CPL is SS's DPL */
     if (s->cr0 & CR0_PE)
         state |= HV_EXECUTION_CR0_PE;
     if (s->cr0 & CR0_AM)
         state |= HV_EXECUTION_CR0_AM;
-    if (mode.long_mode)
+    if (s->efer & EFER_LMA)
         state |= HV_EXECUTION_EFER_LMA;
     if (s->dr7 & 0xFF)
         state |= HV_EXECUTION_DEBUG_ACTIVE;
@@ -75,9 +75,9 @@ static uint8_t instruction_bytes(struct vp *vp, const struct exit *exit, uint8_t
         memcpy(bytes, exit->bytes, exit->bytes_count);
         return exit->bytes_count;
     }
-    bool code64 = backend->mode(vp).code64;
-    uint64_t linear =
-        code64 ? vp->state.rip : (uint32_t)(vp->state.seg[SEG_CS].base + vp->state.rip);
+    const struct segment *cs = &vp->state.seg[SEG_CS];
+    bool code64 = (vp->state.efer & EFER_LMA) && (cs->attributes & SEGMENT_LONG);
+    uint64_t linear = code64 ? vp->state.rip : (uint32_t)(cs->base + vp->state.rip);
     return (uint8_t)translate_fetch(vp, linear, bytes, INSTRUCTION_BYTES);
 }
 
@@ -91,7 +91,9 @@ void intercept_io(struct cpu *cpu, struct vp *vp)
     io->info =
         (uint8_t)(e->io_size | (e->io_string ? IO_INFO_STRING : 0) | (e->io_rep ? IO_INFO_REP : 0));
     io->rax = vp->state.gpr[RAX];
-    io->instruction_byte_count = instruction_bytes(vp, e, io->instruction_bytes);
+    /* What a plain IN or OUT does is told above; its bytes cost a walk of the guest's tables. */
+    if (e->io_string || e->bytes_count != 0)
+        io->instruction_byte_count = instruction_bytes(vp, e, io->instruction_bytes);
     io->ds = message_segment(&vp->state.seg[SEG_DS]);
     io->es = message_segment(&vp->state.seg[SEG_ES]);
     io->rcx = vp->state.gpr[RCX];

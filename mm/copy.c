@@ -91,6 +91,11 @@ INLINE void end_copy(struct cpu *cpu)
     __atomic_store_n(&cpu->copying, 0, __ATOMIC_RELEASE);
 }
 
+INLINE struct copy_cache *read_cache_of(struct cpu *cpu, gpa_t gpa)
+{
+    return &cpu->read_cache[gpa >> PAGE_SHIFT & (COPY_CACHE_SIZE - 1)];
+}
+
 INLINE size_t in_page(gpa_t gpa, size_t size)
 {
     return min_u64(size, PAGE_SIZE - (gpa & PAGE_MASK));
@@ -124,7 +129,7 @@ OUT_LINE bool read_pages(const struct space *space, gpa_t gpa, uint8_t *to, size
         size_t part = in_page(gpa, size);
         begin_copy(cpu);
         void *from;
-        bool found = find(space, gpa, SLPT_READABLE, &cpu->read_cache, &from);
+        bool found = find(space, gpa, SLPT_READABLE, read_cache_of(cpu, gpa), &from);
         if (found)
             memcpy(to, from, part);
         end_copy(cpu);
@@ -164,7 +169,7 @@ bool guest_read(const struct space *space, gpa_t gpa, void *to, size_t size)
     struct cpu *cpu = this_cpu();
     begin_copy(cpu);
     void *from;
-    bool found = find(space, gpa, SLPT_READABLE, &cpu->read_cache, &from);
+    bool found = find(space, gpa, SLPT_READABLE, read_cache_of(cpu, gpa), &from);
     if (found)
         copy_short(to, from, size);
     end_copy(cpu);
@@ -193,7 +198,7 @@ bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t
     while (size != 0) {
         size_t part = in_page(gpa, size);
         void *at;
-        if (!find(space, gpa, rights, write ? &cpu->write_cache : &cpu->read_cache, &at))
+        if (!find(space, gpa, rights, write ? &cpu->write_cache : read_cache_of(cpu, gpa), &at))
             return false;
         gpa += part;
         size -= part;

@@ -137,11 +137,13 @@ static void measure_touch(struct child *child)
 void guest_main(void)
 {
     hypercall_init();
-    measure_loop();
-    measure_hypercall();
-    measure_cpuid();
-    measure_rdmsr();
-    measure_state_page();
+    if (!option_word("children-only")) {
+        measure_loop();
+        measure_hypercall();
+        measure_cpuid();
+        measure_rdmsr();
+        measure_state_page();
+    }
     if (hypervisor_role() == ROLE_IS_GUEST) {
         tap_skip("children: the role \"guest\" may not create any");
         return;
