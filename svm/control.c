@@ -89,7 +89,7 @@ void svm_control_init(void)
 void svm_update_intercepts(struct vp *vp)
 {
     struct vmcb *vmcb = vmcb_of(vp);
-    uint8_t armed = svm_of(vp)->armed;
+    uint8_t armed = vp->armed;
 
     uint64_t first = INTERCEPT1_EVERYBODY | (vp->first ? 0 : INTERCEPT1_CHILD);
     uint64_t interrupts = vmcb->interrupt_control & V_TPR_MASK;
@@ -125,11 +125,10 @@ void svm_update_intercepts(struct vp *vp)
 
 void svm_arm(struct vp *vp, uint8_t set, uint8_t clear)
 {
-    struct svm_vp *svm = svm_of(vp);
-    unsigned armed = (svm->armed & ~(unsigned)clear) | set;
-    if (armed == svm->armed)
+    unsigned armed = (vp->armed & ~(unsigned)clear) | set;
+    if (armed == vp->armed)
         return;
-    svm->armed = (uint8_t)armed;
+    vp->armed = (uint8_t)armed;
     svm_update_intercepts(vp);
 }
 
@@ -137,6 +136,7 @@ void svm_vp_init(struct vp *vp)
 {
     struct vmcb *vmcb = vmcb_of(vp);
     memset(svm_of(vp), 0, sizeof(struct svm_vp));
+    vp->armed = 0;
     vmcb_set_iopm(vmcb, image_phys(iopm_all));
     vmcb_set_asid(vmcb, vp->slot + 1);
     vmcb_set_nested_control(vmcb, NESTED_PAGING);

@@ -200,7 +200,7 @@ void svm_dump(struct vp *vp)
     const struct vmcb *vmcb = vmcb_of(vp);
     const uint8_t *base = (const uint8_t *)vmcb;
 
-    say_error("VMCB at %016lx, armed 0x%x:", vp->control_spa, svm_of(vp)->armed);
+    say_error("VMCB at %016lx, armed 0x%x:", vp->control_spa, vp->armed);
     for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
         say_error("  %03x %-20s %016lx", fields[i].offset, fields[i].name,
                   field_value(base + fields[i].offset, fields[i].size));

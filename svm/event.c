@@ -98,7 +98,7 @@ static bool nmi_window(struct vp *vp, const struct vmcb *vmcb)
         return false; /* IRET is intercepted, or being stepped over */
     else if (!in_shadow(vmcb))
         return true;
-    else if (!(svm_of(vp)->armed & ARMED_STEP))
+    else if (!(vp->armed & ARMED_STEP))
         step_begin(vp, ARMED_STEP_SHADOW);
     return false;
 }
@@ -110,7 +110,7 @@ static bool interrupt_window(struct vp *vp, const struct vmcb *vmcb)
         if (!in_shadow(vmcb))
             return true;
         /* Not every processor looks at V_IRQ when only the shadow ends. */
-        if (!(svm_of(vp)->armed & ARMED_STEP))
+        if (!(vp->armed & ARMED_STEP))
             step_begin(vp, ARMED_STEP_SHADOW);
         return false;
     }
@@ -121,7 +121,6 @@ static bool interrupt_window(struct vp *vp, const struct vmcb *vmcb)
 bool svm_before_entry(struct vp *vp, struct exit *exit)
 {
     struct vmcb *vmcb = vmcb_of(vp);
-    struct svm_vp *svm = svm_of(vp);
 
     vmcb->tlb_control = vp->flush ? svm_features.flush_command : TLB_KEEP;
     vmcb->event_injection = 0;
@@ -137,7 +136,7 @@ bool svm_before_entry(struct vp *vp, struct exit *exit)
         svm_arm(vp, 0, ARMED_WINDOW);
     if (vp->state.event.valid) {
         /* An event's delivery cannot be stepped; a masked NMI then waits for the next IRET. */
-        if (svm->armed & ARMED_STEP)
+        if (vp->armed & ARMED_STEP)
             svm_arm(vp, vp->state.nmi_masked ? ARMED_IRET : 0, ARMED_STEP);
         if (!inject(vp, vmcb)) {
             exit->kind = EXIT_ENTRY_FAILED;
@@ -145,7 +144,7 @@ bool svm_before_entry(struct vp *vp, struct exit *exit)
             return false;
         }
     }
-    if (svm->armed & ARMED_STEP)
+    if (vp->armed & ARMED_STEP)
         vmcb->save.rflags |= RFLAGS_TF;
     return true;
 }
@@ -199,7 +198,7 @@ static void take_back_event(struct vp *vp, uint64_t info)
 static bool step_end(struct vp *vp, struct vmcb *vmcb)
 {
     struct svm_vp *svm = svm_of(vp);
-    bool over_iret = svm->armed & ARMED_STEP_IRET;
+    bool over_iret = vp->armed & ARMED_STEP_IRET;
     uint64_t dr6 = vmcb->save.dr6;
     uint32_t code = (uint32_t)vmcb->exit_code;
     /* DR6 ought to say that it was a step (APM 15.12.2); where it does not, rip tells. */
@@ -253,7 +252,7 @@ bool svm_after_exit(struct vp *vp)
     struct vmcb *vmcb = vmcb_of(vp);
     struct svm_vp *svm = svm_of(vp);
 
-    svm->armed &= (uint8_t)~ARMED_LOADED;
+    vp->armed &= (uint8_t)~ARMED_LOADED;
     vmcb->tlb_control = TLB_KEEP;
     vp->flush = false;
     vmcb->event_injection = 0;
@@ -262,5 +261,5 @@ bool svm_after_exit(struct vp *vp)
     if (vmcb->exit_int_info & EVENT_VALID)
         take_back_event(vp, vmcb->exit_int_info);
     svm->injected.valid = false;
-    return (svm->armed & ARMED_STEP) && step_end(vp, vmcb);
+    return (vp->armed & ARMED_STEP) && step_end(vp, vmcb);
 }

@@ -161,9 +161,6 @@ static void decode_rare(struct vp *vp, const struct vmcb *vmcb, struct exit *exi
 static inline void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
 {
     switch (code) {
-    case SVM_EXIT_CPUID:
-        step_over(vmcb, exit, EXIT_CPUID, 2);
-        break;
     case SVM_EXIT_MSR:
         step_over(vmcb, exit, vmcb->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR, 2);
         break;
@@ -196,7 +193,7 @@ static void entry_failed(struct vp *vp, struct exit *exit)
 {
     exit->kind = EXIT_ENTRY_FAILED;
     svm_entry_cancelled(vp);
-    if (svm_of(vp)->armed & ARMED_LOADED) {
+    if (vp->armed & ARMED_LOADED) {
         svm_load(vp);
         vp->synced = true;
     }
@@ -209,8 +206,7 @@ void svm_run(struct vp *vp, struct exit *exit)
     struct vmcb *vmcb = vmcb_of(vp);
     struct vmcb_save *save = &vmcb->save;
     struct vp_state *s = &vp->state;
-    bool rare =
-        s->event.valid | vp->want_interrupt_window | vp->want_nmi_window | (svm_of(vp)->armed != 0);
+    uint32_t rare = vp->attention | s->event.valid;
 
     if (__builtin_expect(vmcb->interrupt_shadow & SHADOW_ACTIVE, 0) && s->rip != save->rip)
         vmcb->interrupt_shadow = 0; /* it covers one instruction, and that was stepped over */
@@ -245,6 +241,8 @@ void svm_run(struct vp *vp, struct exit *exit)
     }
     if (code == SVM_EXIT_VMMCALL)
         step_over(vmcb, exit, EXIT_HYPERCALL, 3);
+    else if (code == SVM_EXIT_CPUID)
+        step_over(vmcb, exit, EXIT_CPUID, 2);
     else
         decode(vp, vmcb, exit, code);
 }

@@ -97,7 +97,7 @@ void svm_load(struct vp *vp)
     struct vmcb_save *to = &vmcb->save;
     const struct vp_state *s = &vp->state;
 
-    svm_of(vp)->armed |= ARMED_LOADED;
+    vp->armed |= ARMED_LOADED;
     vmcb->interrupt_shadow = s->interrupt_shadow ? SHADOW_ACTIVE : 0;
     to->rip = s->rip; /* what the shadow belongs to */
     vmcb_set_cr0(vmcb, s->cr0);

@@ -273,7 +273,7 @@ struct svm_features {
 };
 extern struct svm_features svm_features;
 
-/* Conditions that are armed in the VMCB until something happens; bits of svm_vp.armed. */
+/* Conditions that are armed in the VMCB until something happens; bits of vp->armed. */
 enum svm_armed {
     ARMED_IRET = 1 << 0,        /* exits at IRET */
     ARMED_WINDOW = 1 << 1,      /* exits when an interrupt could be taken */
@@ -285,7 +285,6 @@ enum svm_armed {
 
 /* struct vp's `vendor` words. */
 struct svm_vp {
-    uint8_t armed;         /* enum svm_armed */
     bool step_tf;          /* the guest's own RFLAGS.TF under a single step */
     struct event injected; /* by the entry that is under way */
     uint64_t injected_rip; /* rip before a software event moved it */
@@ -315,7 +314,7 @@ bool svm_world_switch(struct vp *vp, spa_t vmcb);
 void svm_control_init(void);
 void svm_vp_init(struct vp *vp);
 void svm_update_intercepts(struct vp *vp);
-/* Changes svm_vp.armed and puts it into force. */
+/* Changes vp->armed and puts it into force. */
 void svm_arm(struct vp *vp, uint8_t set, uint8_t clear);
 
 /* state.c */
