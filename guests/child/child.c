@@ -81,7 +81,7 @@ void step_over(struct child *c, uint32_t vp, unsigned length)
 
 bool is_bochs_amd(void)
 {
-    return cpuid(0, 0).ebx == 0x68747541 /* "Auth" */ && in8(0xE9) == 0xE9;
+    return machine_is_bochs() && machine_is_amd();
 }
 
 static void test_modes(void)

@@ -5,14 +5,6 @@
  */
 #include "guests/hostile/hostile.h"
 
-bool is_tcg(void)
-{
-    struct cpuid_regs r = cpuid(0x80000002, 0);
-    char brand[16];
-    memcpy(brand, &r, sizeof(brand));
-    return memcmp(brand, "QEMU TCG", 8) == 0;
-}
-
 void guest_main(void)
 {
     hypercall_init();

@@ -8,9 +8,6 @@
 /* The first 8 MiB of what the hypervisor keeps: reserved, directly above RAM, below 4 GiB. */
 bool find_hypervisor(uint64_t *start, uint64_t *end);
 
-/* QEMU's TCG, which does not check control registers and MSRs as a processor does. */
-bool is_tcg(void);
-
 void test_memory(void);       /* memory.c */
 void test_instructions(void); /* instructions.c */
 void test_msrs(void);         /* msrs.c */

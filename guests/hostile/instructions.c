@@ -61,7 +61,7 @@ static void control_registers(void)
 {
     struct trap trap = {0};
     uint64_t cr0 = read_cr0(), cr4 = read_cr4();
-    if (is_tcg()) {
+    if (machine_is_tcg()) {
         tap_skip("reserved bits of control registers: QEMU's TCG makes a failed entry of them, or "
                  "takes them");
         return;
@@ -71,6 +71,10 @@ static void control_registers(void)
     ran = try_call(write_bad_cr4, (void *)(1UL << 31), &trap);
     tap_ok(!ran && trap.vector == VECTOR_GP && read_cr4() == cr4,
            "setting a reserved bit of CR4 is #GP");
+    if (machine_is_bochs() && machine_is_amd()) {
+        tap_skip("bad values of CR0: Bochs stops itself when an SVM guest clears CR0.PE");
+        return;
+    }
     ran = try_call(write_bad_cr0, (void *)(cr0 & ~(uint64_t)CR0_PE), &trap);
     tap_ok(!ran && trap.vector == VECTOR_GP && read_cr0() == cr0,
            "paging without protection in CR0 is #GP");

@@ -18,7 +18,7 @@ static void bad_values(void)
     expect_write_fault(MSR_EFER, efer | 1UL << 40, "a reserved bit of EFER");
     expect_write_fault(MSR_EFER, efer & ~(uint64_t)EFER_LME, "clearing EFER.LME under paging");
     expect_write_fault(MSR_APIC_BASE, base | 1UL << 63, "a reserved bit of APIC_BASE");
-    if (is_tcg()) {
+    if (machine_is_tcg()) {
         tap_skip(
             "values that the processor itself refuses in PAT and LSTAR: QEMU's TCG takes them");
     } else {
@@ -42,7 +42,7 @@ static void virtualization_msrs(void)
     bool ok = true;
     for (uint32_t msr = 0x480; msr <= 0x491; msr++) {
         bool readable = rdmsr_safe(msr, &value);
-        if (readable && (value != 0 || !is_tcg())) { /* TCG: any unknown MSR reads 0 */
+        if (readable && (value != 0 || !machine_is_tcg())) { /* TCG: any unknown MSR reads 0 */
             tap_note("MSR 0x%x reads 0x%lx", msr, value);
             ok = false;
         }

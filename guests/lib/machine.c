@@ -147,6 +147,24 @@ uint64_t option_number(const char *name, uint64_t otherwise)
     return value;
 }
 
+bool machine_is_bochs(void)
+{
+    return in8(0xE9) == 0xE9;
+}
+
+bool machine_is_tcg(void)
+{
+    struct cpuid_regs r = cpuid(0x80000002, 0);
+    char brand[16];
+    memcpy(brand, &r, sizeof(brand));
+    return memcmp(brand, "QEMU TCG", 8) == 0;
+}
+
+bool machine_is_amd(void)
+{
+    return cpuid(0, 0).ebx == 0x68747541; /* "Auth" */
+}
+
 /* C code begins here, on the boot processor. */
 _Noreturn void guest_start(uint32_t magic, uint64_t information)
 {

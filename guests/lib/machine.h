@@ -74,6 +74,14 @@ const uint8_t *acpi_find(const char *signature);
 /* Powers off by ACPI S5; returns when it could not. */
 void acpi_power_off(void);
 
+/*
+ * Emulators that fall short of a processor in ways that a test has to step
+ * around: Bochs (by its port 0xE9), and QEMU's TCG (by the brand string).
+ */
+bool machine_is_bochs(void);
+bool machine_is_tcg(void);
+bool machine_is_amd(void); /* the processor's vendor */
+
 /* Called by the start-up code. */
 void machine_init(uint32_t magic, uint64_t information);
 void memory_init(void);
