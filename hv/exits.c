@@ -250,7 +250,9 @@ void handle_exit(struct cpu *cpu, struct vp *vp)
         break;
     case EXIT_INTERRUPT:
         must(!vp->first);
-        end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
+        do /* it would end each dispatch below in its turn, before a single instruction */
+            end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
+        while (!cpu->current->first);
         break;
     case EXIT_NMI: /* the host's handler has seen it */
     case EXIT_INTERRUPT_WINDOW:
