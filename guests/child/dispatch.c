@@ -70,36 +70,47 @@ static void on_timer(struct trap_frame *frame)
     apic_eoi();
 }
 
+#define TIMER_TICKS 2000000
+#define TIMER_TRIES 100 /* on a busy emulator the timer may fire before the child has begun */
+
+/* Runs the child under the timer and takes its interrupt; whether the child got to run. */
+static bool run_under_timer(struct child *c, uint16_t *status, uint32_t *state, uint32_t *event,
+                            uint32_t *early)
+{
+    uint64_t counted = child_data(c)[8];
+    for (unsigned tries = 0; tries < TIMER_TRIES && child_data(c)[8] == counted; tries++) {
+        timer_fired = 0;
+        apic_write(APIC_TIMER_INITIAL, TIMER_TICKS);
+        *status = dispatch(c, 0, 0, state, event);
+        *early = timer_fired;
+        interrupts_enable();
+        __asm__ volatile("nop; nop");
+        interrupts_disable();
+    }
+    return child_data(c)[8] > counted;
+}
+
 /* A physical interrupt ends the dispatch: ready, no event; the parent takes it itself. */
 static void interrupt_ends(void)
 {
     struct child c;
-    uint32_t state, event;
+    uint32_t state, event, early;
+    uint16_t status;
     child_open(&c, 1, CHILD_MAP_ALL);
     START(&c, 0, START_LONG, spin);
     trap_set_handler(TIMER_VECTOR, on_timer);
     apic_enable();
     apic_write(APIC_TIMER_DIVIDE, 0xB);
     apic_write(APIC_LVT_TIMER, TIMER_VECTOR);
-    apic_write(APIC_TIMER_INITIAL, 2000000);
-    uint16_t status = dispatch(&c, 0, 0, &state, &event);
-    uint32_t before = timer_fired;
-    interrupts_enable();
-    __asm__ volatile("nop; nop");
-    interrupts_disable();
+    bool ran = run_under_timer(&c, &status, &state, &event, &early);
     tap_status(status, HV_STATUS_SUCCESS, "a dispatch under a running timer");
     tap_ok(state == HV_DISPATCH_STATE_READY && event == HV_DISPATCH_EVENT_NONE,
            "a physical interrupt ends it: ready, no event");
-    tap_ok(before == 0 && timer_fired == 1, "the parent takes the interrupt natively afterwards");
-    uint64_t counted = child_data(&c)[8];
-    tap_ok(counted > 0 && c.vps[0].registers->is_valid == 1 && c.vps[0].registers->dirty == 0,
+    tap_ok(early == 0 && timer_fired == 1, "the parent takes the interrupt natively afterwards");
+    tap_ok(ran && c.vps[0].registers->is_valid == 1 && c.vps[0].registers->dirty == 0,
            "the child had run, and its register page is published");
-    apic_write(APIC_TIMER_INITIAL, 2000000);
-    dispatch(&c, 0, 0, &state, &event);
-    interrupts_enable();
-    __asm__ volatile("nop; nop");
-    interrupts_disable();
-    tap_ok(child_data(&c)[8] > counted && timer_fired == 2, "the next dispatch goes on from there");
+    ran = run_under_timer(&c, &status, &state, &event, &early);
+    tap_ok(ran && timer_fired == 1, "the next dispatch goes on from there");
     trap_set_handler(TIMER_VECTOR, NULL);
     tap_ok(child_close(&c), "the child of the timer is gone");
 }
