@@ -134,8 +134,6 @@ void vmx_configure(struct vp *vp)
         vmwrite(VMCS_VPID, vp->slot + 1);
     if (vmx_caps.secondary[vp->first] & SECONDARY_XSAVES)
         vmwrite(VMCS_XSS_EXIT_BITMAP, 0);
-    if (vmx_caps.pin[vp->first] & PIN_PREEMPTION_TIMER)
-        vmwrite(VMCS_PREEMPTION_TIMER, TIMER_TICKS >> vmx_caps.timer_rate);
     vmwrite(VMCS_CR0_MASK, vmx_cr0_mask(vp));
     vmwrite(VMCS_CR4_MASK, vmx_cr4_mask(vp));
     v->configured = true;

@@ -7,6 +7,7 @@
 
 #include "hv/apic.h"
 #include "hv/arch.h"
+#include "hv/cpu.h"
 
 /* Hardware exceptions that push an error code: 8, 10 to 14, 17. */
 #define VECTORS_WITH_ERROR (1U << VECTOR_DF | 0x1FU << VECTOR_TS | 1U << VECTOR_AC)
@@ -116,13 +117,8 @@ static uint32_t apic_read(uint32_t offset)
     return apic_guest_read(offset);
 }
 
-/*
- * Whether this processor's local APIC has an interrupt to deliver (SDM 11.8.4).
- * For the preemption timer of a child: an emulator has been seen that forgets
- * external-interrupt exiting when it enters with IF clear, until the guest
- * changes IF, so it is looked now and then. On a processor it makes no difference.
- */
-bool vmx_interrupt_waits(void)
+/* Whether this processor's local APIC has an interrupt to deliver (SDM 11.8.4). */
+static bool interrupt_waits(void)
 {
     enum { APIC_PPR = 0xA0, APIC_IRR = 0x200, IRR_WORDS = 8 };
     uint32_t priority = apic_read(APIC_PPR) >> 4 & 0xF;
@@ -132,4 +128,37 @@ bool vmx_interrupt_waits(void)
             return (word * 32 + 31 - (uint32_t)__builtin_clz(requested)) >> 4 > priority;
     }
     return false;
+}
+
+/*
+ * External interrupts and children. A pending one exits at once, whatever IF
+ * is; but an emulator has been seen that forgets this when it enters with IF
+ * clear, until the guest changes IF. So a child's preemption timer, too, looks
+ * whether one waits: now and then, and at once when the last child left by one
+ * and the first partition has not run since. A processor does not notice.
+ */
+static bool left_by_interrupt[MAX_CPUS];
+
+void vmx_external_interrupt(struct exit *exit)
+{
+    left_by_interrupt[this_cpu()->index] = true;
+    exit->kind = EXIT_INTERRUPT;
+}
+
+void vmx_timer_exit(struct exit *exit)
+{
+    exit->kind = EXIT_NOTHING;
+    if (interrupt_waits())
+        vmx_external_interrupt(exit);
+    else
+        vmwrite(VMCS_PREEMPTION_TIMER, TIMER_TICKS >> vmx_caps.timer_rate);
+}
+
+void vmx_set_timer(const struct vp *vp)
+{
+    bool *left = &left_by_interrupt[this_cpu()->index];
+    if (vp->first)
+        *left = false;
+    else if (vmx_caps.pin[false] & PIN_PREEMPTION_TIMER)
+        vmwrite(VMCS_PREEMPTION_TIMER, *left ? 0 : TIMER_TICKS >> vmx_caps.timer_rate);
 }

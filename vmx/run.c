@@ -201,10 +201,10 @@ static __attribute__((noinline)) void decode(struct vp *vp, struct exit *exit, u
         decode_exception(vp, exit);
         break;
     case VMX_EXIT_EXTERNAL_INTERRUPT:
-        exit->kind = EXIT_INTERRUPT;
+        vmx_external_interrupt(exit);
         break;
     case VMX_EXIT_PREEMPTION_TIMER:
-        exit->kind = vmx_interrupt_waits() ? EXIT_INTERRUPT : EXIT_NOTHING;
+        vmx_timer_exit(exit);
         break;
     case VMX_EXIT_TRIPLE_FAULT:
         exit->kind = EXIT_TRIPLE_FAULT;

@@ -279,6 +279,7 @@ void vmx_switch_in(struct vp *vp)
     if (v->host_cpu != this_cpu()->index + 1)
         vmx_write_host(vp);
     vp->loaded = true;
+    vmx_set_timer(vp);
     vmx_update_intercepts(vp);
     if (!vp->touched) /* vmx_load writes them as well */
         write_unswitched(vp);

@@ -477,7 +477,10 @@ void vmx_take_back_event(struct vp *vp);
 void vmx_block_nmis_again(struct vp *vp);
 void vmx_nmi_exit(struct vp *vp, struct exit *exit);
 void vmx_reinject(struct vp *vp, struct exit *exit);
-bool vmx_interrupt_waits(void);
+void vmx_external_interrupt(struct exit *exit);
+void vmx_timer_exit(struct exit *exit);
+/* When a VP is switched in. */
+void vmx_set_timer(const struct vp *vp);
 
 /* run.c */
 void vmx_run(struct vp *vp, struct exit *exit);
