@@ -40,14 +40,16 @@ static void virtualization_msrs(void)
 {
     uint64_t value;
     bool ok = true;
-    for (uint32_t msr = 0x480; msr <= 0x491; msr++) {
-        bool readable = rdmsr_safe(msr, &value);
-        if (readable && (value != 0 || !machine_is_tcg())) { /* TCG: any unknown MSR reads 0 */
+    for (uint32_t msr = 0x480; msr <= 0x491 && !machine_is_amd(); msr++) {
+        if (rdmsr_safe(msr, &value)) {
             tap_note("MSR 0x%x reads 0x%lx", msr, value);
             ok = false;
         }
     }
-    tap_ok(ok, "the VMX capability MSRs 0x480..0x491 say nothing");
+    if (machine_is_amd()) /* such a processor has none; emulators of one answer all sorts */
+        tap_skip("the VMX capability MSRs: this is an AMD processor");
+    else
+        tap_ok(ok, "the VMX capability MSRs 0x480..0x491 are #GP");
     tap_ok(!rdmsr_safe(MSR_FEATURE_CONTROL, &value) || (value & 5) != 5,
            "FEATURE_CONTROL does not offer VMX");
     tap_ok(!wrmsr_safe(MSR_FEATURE_CONTROL, 5), "writing FEATURE_CONTROL is #GP");
