@@ -200,6 +200,9 @@ void guest_main(void)
     print_statuses();
     tap_ok(made >= calls - cpu_count, "%lu random hypercalls were answered (seed=%lu)", made, seed);
     tap_equal(bad, 0, "every result word has a known status and zero reserved bits");
-    tap_ok(good > made / 10, "more than a tenth of them succeeded (%lu)", good);
+    if (hypervisor_role() == ROLE_IS_GUEST)
+        tap_skip("role guest: most calls are denied");
+    else
+        tap_ok(good > made / 10, "more than a tenth of them succeeded (%lu)", good);
     clean_up(&before);
 }
