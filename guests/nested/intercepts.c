@@ -22,7 +22,7 @@ bool message_is(struct node *n, uint32_t got, uint32_t type, uint64_t gpa)
     return ok;
 }
 
-/* After a stop of the child: what the first partition has of the middle is the middle's own stop. */
+/* After a stop of the child: the first partition still has the own stop of the middle. */
 static bool first_saw_nothing(struct node *middle)
 {
     struct hv_message m;

@@ -98,7 +98,7 @@ uint16_t node_get(struct node *n, uint32_t name, struct hv_register_value *value
 uint16_t node_map_state_page(struct node *n, uint16_t type, uint8_t flags, gpn_t wanted,
                              gpn_t *location);
 uint16_t node_unmap_state_page(struct node *n, uint16_t type);
-/* Shows a state page to the parent, in the way that the parent's role has. Bails out when it cannot. */
+/* Shows a state page to the parent as the parent's role has it. Bails out when it cannot. */
 void node_show(struct node *n, uint16_t type);
 /* They went with the VP. */
 void node_forget_state_pages(struct node *n);

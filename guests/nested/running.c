@@ -28,7 +28,7 @@ static volatile uint64_t *word(const struct node *n, uint64_t gpa)
     return (volatile uint64_t *)(n->memory + gpa);
 }
 
-/* The child counts, the middle is about to dispatch it: the next dispatch of the middle starts all. */
+/* The child is to count and the middle to dispatch it: the middle's next dispatch starts all. */
 static void prepare(struct node *middle, struct node *child, uint64_t counter)
 {
     struct hv_input_dispatch_vp input = {.partition_id = child->id,

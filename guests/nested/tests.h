@@ -15,7 +15,7 @@ void test_depth(void);                                         /* end.c */
 /* Whether the first partition can read that byte of its own (false: #GP(0)). */
 bool first_can_touch(const void *address);
 
-/* The node reads a GPA: the message that this ends in (its own stop: it could), value by node_result. */
+/* The node reads a GPA: returns the message it ends in; its own stop: see node_result. */
 uint32_t node_touch(struct node *n, uint64_t gpa);
 /* The last message of the node is about that GPA and of that type. */
 bool message_is(struct node *n, uint32_t got, uint32_t type, uint64_t gpa);

@@ -36,7 +36,7 @@ uint16_t node_deposit(struct node *n, uint32_t count)
     return deposit_to(n->parent, n->id, count);
 }
 
-/* More memory for who has too little: the node's pool from its parent, the parent's own from itself. */
+/* More memory for who has too little: the node from its parent, or the parent from itself. */
 static bool feed(struct node *n, uint16_t status)
 {
     if (status == HV_STATUS_INSUFFICIENT_MEMORY)
