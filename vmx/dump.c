@@ -3,7 +3,7 @@
 
 #include "hv/console.h"
 
-#define EXIT_NAME(name, number, words) [number] = words,
+#define EXIT_NAME(name, number, words) [number] = (words),
 static const char *const exit_names[VMX_EXIT_COUNT] = {VMX_EXITS(EXIT_NAME)};
 
 /* SDM 31.4 */

@@ -219,7 +219,7 @@ static __attribute__((noinline)) void decode(struct vp *vp, struct exit *exit, u
         say_warn("an INIT signal reached a processor that runs a guest; ignored");
         exit->kind = EXIT_NOTHING;
         break;
-    case VMX_EXIT_TASK_SWITCH: /* not emulated, and a guest's event through a task gate is dropped */
+    case VMX_EXIT_TASK_SWITCH: /* not emulated; an event through a task gate is lost */
         say_warn("a guest switched tasks by hardware, which is not supported: #GP");
         exit->detail = vmread(VMCS_QUALIFICATION);
         exit->kind = EXIT_GP;
