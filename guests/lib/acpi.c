@@ -82,7 +82,7 @@ const uint8_t *acpi_find(const char *signature)
 static int sleep_type(const uint8_t *dsdt)
 {
     uint32_t length = read32(dsdt + 4);
-    for (uint32_t at = sizeof(struct acpi_header); at + 12 < length; at++) {
+    for (uint32_t at = sizeof(struct acpi_header); at + 11 <= length; at++) {
         const uint8_t *p = dsdt + at;
         if (memcmp(p, "_S5_", 4) != 0 || p[4] != 0x12)
             continue;
