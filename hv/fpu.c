@@ -87,11 +87,20 @@ void fpu_reset(struct vp *vp)
     vp->state.xcr0 = 1;
 }
 
+/* Valid values only: what the processor has, or what the guest once set. */
+static inline void write_xcr0(uint64_t value)
+{
+    __asm__ volatile("xsetbv"
+                     :
+                     : "c"(0), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                     : "memory");
+}
+
 /*
  * The area is saved and restored with every feature of the VP's partition kind
  * switched on, so that state which the guest has turned off in XCR0 survives.
  */
-static uint64_t features_of(const struct vp *vp)
+static inline uint64_t features_of(const struct vp *vp)
 {
     return vp->first ? xsave_features_first : xsave_features_child;
 }
@@ -102,7 +111,7 @@ void fpu_save(struct vp *vp)
         uint64_t features = features_of(vp);
         vp->state.xcr0 = xgetbv0();
         if (vp->state.xcr0 != features)
-            xsetbv_safe(features);
+            write_xcr0(features);
         __asm__ volatile("xsave64 (%0)"
                          :
                          : "r"(vp->xsave), "a"((uint32_t)features), "d"((uint32_t)(features >> 32))
@@ -121,13 +130,13 @@ void fpu_restore(struct vp *vp)
     if (have_xsave) {
         uint64_t features = features_of(vp);
         if (xgetbv0() != features)
-            xsetbv_safe(features);
+            write_xcr0(features);
         __asm__ volatile("xrstor64 (%0)"
                          :
                          : "r"(vp->xsave), "a"((uint32_t)features), "d"((uint32_t)(features >> 32))
                          : "memory");
         if (vp->state.xcr0 != features)
-            xsetbv_safe(vp->state.xcr0);
+            write_xcr0(vp->state.xcr0);
     } else {
         __asm__ volatile("fxrstor64 (%0)" : : "r"(vp->xsave) : "memory");
     }
@@ -164,7 +173,7 @@ void fpu_get_low_xmm(const struct vp *vp, void *to96)
     if (have_xsave && !(*(const uint64_t *)(area + OFFSET_XSTATE_BV) & 2))
         memset(to96, 0, 96);
     else
-        __builtin_memcpy(to96, area + OFFSET_XMM, 96);
+        copy_words(to96, area + OFFSET_XMM, 96 / 8);
 }
 
 void fpu_read_low_xmm(void *to96)

@@ -71,10 +71,11 @@ static void switch_from(struct vp *vp)
         vp->synced = true; /* switch_out left everything in vp->state */
 }
 
-void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t output)
+void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t output, bool code64)
 {
     child->dispatcher = parent;
     child->dispatch_output = output;
+    child->dispatched_by_code64 = code64;
     bool accepted = state_page_consume(child);
     switch_from(parent);
     switch_to(cpu, child);
@@ -85,34 +86,29 @@ void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t 
         intercept_invalid_registers(cpu, child);
 }
 
-/* SUCCESS into the caller's result register(s), and over its VMCALL or VMMCALL. */
-static void finish_call(struct vp *vp)
-{
-    if (backend->mode(vp).code64) {
-        vp->state.gpr[RAX] = HV_STATUS_SUCCESS;
-    } else {
-        vp->state.gpr[RAX] = HV_STATUS_SUCCESS;
-        vp->state.gpr[RDX] = 0;
-    }
-    vp_advance(vp, sizeof(backend->hypercall_instruction));
-}
-
 void end_dispatch(struct cpu *cpu, uint32_t state, uint32_t event)
 {
     struct vp *child = cpu->current, *parent = child->dispatcher;
     gpa_t output = child->dispatch_output;
+    bool code64 = child->dispatched_by_code64;
     switch_from(child);
     state_page_publish(child);
     child->dispatcher = NULL;
     child->cpu = NULL;
-    __atomic_store_n(&child->running, false, __ATOMIC_RELEASE);
+    __atomic_store_n(&child->running, false, __ATOMIC_RELEASE); /* from here on it may be deleted */
 
     switch_to(cpu, parent);
-    struct hv_output_dispatch_vp out = {state, event};
     /* It could be written when the call began; a parent that has since taken the page away has
        only itself to blame, and is told nothing. */
-    guest_write(&parent->partition->space, output, &out, sizeof(out));
-    finish_call(parent);
+    union {
+        struct hv_output_dispatch_vp fields;
+        uint64_t word;
+    } out = {{state, event}};
+    guest_write_word(&parent->partition->space, output, out.word);
+    parent->state.gpr[RAX] = HV_STATUS_SUCCESS;
+    if (!code64)
+        parent->state.gpr[RDX] = 0;
+    vp_advance(parent, sizeof(backend->hypercall_instruction));
 }
 
 static void start_up(struct vp *vp)

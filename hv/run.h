@@ -11,10 +11,12 @@ _Noreturn void run_loop(struct cpu *cpu);
 
 /*
  * DispatchVp, after all checks: `child` becomes this processor's VP. Its output
- * will be written to `output` (GPA of the parent), and the parent's hypercall
+ * will be written to `output` (GPA of the parent, 8-byte aligned), and the parent's hypercall,
+ * made in 64-bit mode or not (code64),
  * finished, by end_dispatch. child->running was set by the caller under hv_lock.
  */
-void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t output);
+void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t output,
+                    bool code64);
 
 /*
  * Ends the dispatch of cpu->current: switches back to the dispatcher, publishes

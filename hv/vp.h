@@ -141,6 +141,7 @@ struct vp {
     volatile bool running;          /* some processor has it in its dispatch stack */
     struct cpu *volatile cpu;       /* which one, while running */
     struct vp *dispatcher;          /* the parent's VP inside HvCallDispatchVp */
+    bool dispatched_by_code64;      /* that call was made in 64-bit mode */
     gpa_t dispatch_output;          /* where that call's output goes */
     volatile bool explicit_suspend; /* register 0 */
     bool intercept_suspend;         /* register 1: stopped on an intercept */
@@ -164,6 +165,7 @@ struct vp {
     struct spinlock page_lock; /* over pages[].spn against a stop on another processor */
     bool published;            /* stopped, and state is exact: what a register page shows is valid.
                                   Under page_lock */
+    uint8_t message_words;     /* 8-byte words of the intercept page that its last message took */
     struct state_page pages[STATE_PAGE_COUNT];
 };
 _Static_assert(sizeof(struct vp) <= PAGE_SIZE, "a VP is one page of its partition's pool");

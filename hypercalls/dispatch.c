@@ -199,6 +199,14 @@ static bool read_input(const struct call *call, uint64_t from, void *to, size_t 
     return true;
 }
 
+static bool output_writable(const struct call *call, size_t size)
+{
+    const struct space *space = &call->caller->space;
+    if (size == sizeof(uint64_t))
+        return guest_word_writable(space, call->output_gpa);
+    return guest_accessible(space, call->output_gpa, size, MAP_WRITE);
+}
+
 static uint32_t run_simple(struct call *call)
 {
     const struct call_row *row = call->row;
@@ -206,8 +214,7 @@ static uint32_t run_simple(struct call *call)
     if (row->header && !read_input(call, 0, call->input, row->header))
         return fault(call, call->input_gpa, ACCESS_READ);
     call->copied = true;
-    if (row->output && !row->pure &&
-        !guest_accessible(space, call->output_gpa, row->output, MAP_WRITE))
+    if (row->output && !row->pure && !output_writable(call, row->output))
         return fault(call, call->output_gpa, ACCESS_WRITE);
     uint32_t outcome = row->handler(call);
     if (outcome == HV_STATUS_SUCCESS && row->output &&
@@ -330,7 +337,7 @@ static bool answer_at_once(struct vp *vp, unsigned insn_length)
         !range_is_good(caller, s->gpr[R8], sizeof(uint64_t)))
         return false;
     uint64_t value = row->at_once(vp);
-    if (!guest_write(&caller->space, s->gpr[R8], &value, sizeof(value)))
+    if (!guest_write_word(&caller->space, s->gpr[R8], value))
         return false;
     s->gpr[RAX] = HV_STATUS_SUCCESS;
     vp_advance(vp, insn_length);
@@ -357,7 +364,7 @@ static void answer_at_length(struct cpu *cpu, struct vp *vp, bool code64, unsign
     if (log_level >= LOG_DEBUG)
         call_print(&call, outcome);
     if (outcome == CALL_DISPATCH)
-        begin_dispatch(cpu, vp, call.child, call.output_gpa);
+        begin_dispatch(cpu, vp, call.child, call.output_gpa, code64);
     else if (outcome == CALL_FAULT)
         child_memory_intercept(cpu, vp, call.fault_gpa, call.fault_access);
     else

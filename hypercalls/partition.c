@@ -90,12 +90,13 @@ uint32_t target_partition(const struct call *call, uint64_t id, unsigned allowed
     }
     if (!(caller->privileges & PRIVILEGE_CREATE_PARTITIONS))
         return HV_STATUS_ACCESS_DENIED;
-    struct partition *p = partition_find(id);
-    if (p == NULL)
-        return HV_STATUS_INVALID_PARTITION_ID;
+    struct partition *p = caller->children;
+    while (p && p->id != id)
+        p = p->sibling;
+    if (p == NULL) /* not mine: whether there is one decides what is told */
+        return partition_find(id) ? HV_STATUS_ACCESS_DENIED : HV_STATUS_INVALID_PARTITION_ID;
     *target = p;
-    return p->parent == caller && (allowed & TARGET_CHILD) ? HV_STATUS_SUCCESS
-                                                           : HV_STATUS_ACCESS_DENIED;
+    return allowed & TARGET_CHILD ? HV_STATUS_SUCCESS : HV_STATUS_ACCESS_DENIED;
 }
 
 static uint32_t find_vp(const struct call *call, struct partition *p, uint32_t index,

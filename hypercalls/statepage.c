@@ -45,12 +45,6 @@ _Static_assert(offsetof(struct vp_state, rflags) == offsetof(struct vp_state, gp
                "copied as one");
 _Static_assert(SEG_GS == 5 && SEG_ES == 0, "the page has the first six");
 
-/* Few instructions for a handful of words, and none of them a vector instruction. */
-static inline void copy_words(void *to, const void *from, size_t count)
-{
-    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
-}
-
 /*
  * Writes the whole state, which is exact; `live`: the vector registers are in
  * the processor. Lock: page_lock.
@@ -204,7 +198,9 @@ void state_page_message(struct vp *vp, const struct hv_message *message)
         uint64_t *page = page_ptr(spn);
         size_t used = (sizeof(message->header) + message->header.payload_size) / 8;
         copy_words(page, message, used);
-        memset(page + used, 0, sizeof(*message) - used * 8);
+        for (size_t i = used; i < vp->message_words; i++)
+            page[i] = 0;
+        vp->message_words = (uint8_t)used;
     }
     unlock(&vp->page_lock);
 }

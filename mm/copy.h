@@ -17,6 +17,9 @@ bool guest_read(const struct space *space, gpa_t gpa, void *to, size_t size);
 /* False when a page is not writable RAM; pages before it may have been written. */
 bool guest_write(const struct space *space, gpa_t gpa, const void *from, size_t size);
 
+/* Whether the whole range could be read (MAP_READ) or written (MAP_WRITE) now. */
+bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t prot);
+
 /*
  * One word at an 8-byte aligned GPA, as guest_write: for the shortest hypercalls, whose output
  * mostly lies in the page that this processor wrote last.
@@ -33,7 +36,12 @@ static inline bool guest_write_word(const struct space *space, gpa_t gpa, uint64
     return known || guest_write(space, gpa, &word, sizeof(word));
 }
 
-/* Whether the whole range could be read (MAP_READ) or written (MAP_WRITE) now. */
-bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t prot);
+/* Whether guest_write_word would succeed now. */
+static inline bool guest_word_writable(const struct space *space, gpa_t gpa)
+{
+    const struct copy_cache *cache = &this_cpu()->write_cache;
+    return (cache->generation == space->generation && cache->gpn == gpa >> PAGE_SHIFT) ||
+           guest_accessible(space, gpa, sizeof(uint64_t), MAP_WRITE);
+}
 
 #endif
