@@ -126,18 +126,22 @@ static gpn_t take_gpn(void)
 static uint64_t take_word(void)
 {
     static const uint32_t registers[] = {
-        HV_REGISTER_EXPLICIT_SUSPEND,
-        HV_REGISTER_INTERCEPT_SUSPEND,
-        HV_REGISTER_RIP,
-        HV_REGISTER_RFLAGS,
-        HV_REGISTER_CR0,
-        HV_REGISTER_CR4,
-        HV_REGISTER_EFER,
-        HV_REGISTER_ES,
-        HV_REGISTER_XMM0,
-        HV_REGISTER_PENDING_INTERRUPTION,
-        HV_REGISTER_PENDING_EVENT0,
-        HV_REGISTER_TSC,
+        /* 0 */ HV_REGISTER_EXPLICIT_SUSPEND,
+        /* 1 */ HV_REGISTER_INTERCEPT_SUSPEND,
+        /* 2 */ HV_REGISTER_RIP,
+        /* 3 */ HV_REGISTER_RFLAGS,
+        /* 4 */ HV_REGISTER_CR0,
+        /* 5 */ HV_REGISTER_CR4,
+        /* 6 */ HV_REGISTER_EFER,
+        /* 7 */ HV_REGISTER_ES,
+        /* 8 */ HV_REGISTER_XMM0,
+        /* 9 */ HV_REGISTER_PENDING_INTERRUPTION,
+        /* 10 */ HV_REGISTER_PENDING_EVENT0,
+        /* 11 */ HV_REGISTER_TSC,
+        /* 12 */ HV_REGISTER_IDTR,
+        /* 13 */ HV_REGISTER_DR0,
+        /* 14 */ HV_REGISTER_RAX,
+        /* 15 */ HV_REGISTER_CR3,
     };
     uint8_t kind = take8();
     switch (kind & 15) {
@@ -290,7 +294,7 @@ static bool step(void)
 {
     static unsigned cpu;
     uint8_t op = take8();
-    switch (op % OPERATIONS) {
+    switch ((op & 0x7F) % OPERATIONS) {
     case OP_RAW_CALL:
         make_call(take(8), take(8), take(8));
         break;
