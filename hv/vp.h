@@ -119,8 +119,9 @@ struct vp {
     spa_t control_spa; /* VMCS or VMCB */
     bool launched;     /* VMX: VMRESUME instead of VMLAUNCH */
     bool loaded;       /* between switch_in and switch_out */
-    uint32_t slot;     /* SLOT_FIRST or SLOT_CHILD; ASID and VPID are slot + 1 */
-    union {            /* whether the next entry is more than a plain one, in one look */
+    bool intercept_all_msrs;
+    uint32_t slot; /* SLOT_FIRST or SLOT_CHILD; ASID and VPID are slot + 1 */
+    union {        /* whether the next entry is more than a plain one, in one look */
         struct {
             bool flush; /* it flushes this context slot's translations */
             bool want_interrupt_window, want_nmi_window;
@@ -128,7 +129,6 @@ struct vp {
         };
         uint32_t attention;
     };
-    bool intercept_all_msrs;
     uint32_t exception_bitmap;
     uint64_t vendor[8]; /* the backend's own */
 

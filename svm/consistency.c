@@ -78,6 +78,8 @@ void svm_explain_refusal(const struct vp *vp)
 {
     const struct vmcb *vmcb = vmcb_of(vp);
     unsigned address_bits = cpuid(0x80000008u, 0).eax & 0xFF;
-    if (check_control(vmcb, address_bits) + check_save(&vmcb->save, address_bits) == 0)
+    unsigned violated =
+        refuse(vp->armed & ARMED_IMPOSSIBLE, "CS is no code segment or SS cannot be a stack");
+    if (violated + check_control(vmcb, address_bits) + check_save(&vmcb->save, address_bits) == 0)
         say_error("VMRUN refused for a reason that no rule of APM 15.5.1 explains");
 }

@@ -118,12 +118,23 @@ static bool interrupt_window(struct vp *vp, const struct vmcb *vmcb)
     return false;
 }
 
+/* As VMRUN would. */
+static bool refuse(struct vmcb *vmcb, struct exit *exit)
+{
+    vmcb->exit_code = SVM_EXIT_INVALID;
+    exit->kind = EXIT_ENTRY_FAILED;
+    exit->reason = SVM_EXIT_INVALID;
+    return false;
+}
+
 bool svm_before_entry(struct vp *vp, struct exit *exit)
 {
     struct vmcb *vmcb = vmcb_of(vp);
 
     vmcb->tlb_control = vp->flush ? svm_features.flush_command : TLB_KEEP;
     vmcb->event_injection = 0;
+    if (vp->armed & ARMED_IMPOSSIBLE)
+        return refuse(vmcb, exit);
     if (vp->want_nmi_window && nmi_window(vp, vmcb)) {
         exit->kind = EXIT_NMI_WINDOW;
         return false;
@@ -138,11 +149,8 @@ bool svm_before_entry(struct vp *vp, struct exit *exit)
         /* An event's delivery cannot be stepped; a masked NMI then waits for the next IRET. */
         if (vp->armed & ARMED_STEP)
             svm_arm(vp, vp->state.nmi_masked ? ARMED_IRET : 0, ARMED_STEP);
-        if (!inject(vp, vmcb)) {
-            exit->kind = EXIT_ENTRY_FAILED;
-            exit->reason = SVM_EXIT_INVALID;
-            return false;
-        }
+        if (!inject(vp, vmcb))
+            return refuse(vmcb, exit);
     }
     if (vp->armed & ARMED_STEP)
         vmcb->save.rflags |= RFLAGS_TF;

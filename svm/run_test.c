@@ -134,8 +134,11 @@ static int set_up(void **state)
     svm_features = (struct svm_features){.flush_command = TLB_FLUSH_ASID, .clean_all = CLEAN_ALL};
     memset(&entered, 0, sizeof(entered));
     svm_vp_init(vp);
+    vp->state.seg[SEG_CS].attributes = 0x9B;
+    vp->state.seg[SEG_SS].attributes = 0x93;
     vp->state.rip = 0x1000;
     vp->state.rflags = RFLAGS_FIXED;
+    load();
     return 0;
 }
 
@@ -397,6 +400,29 @@ static void refused_state_is_kept(void **state)
     assert_int_equal(vmcb->clean, 0);
 }
 
+/* What VT-x refuses is refused, though VMRUN would take it. */
+static void impossible_segments(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t cs, ss;
+        bool protected, good;
+    } cases[] = {
+        {0x9B, 0x93, true, true},  {0x9B, 0x00, true, true},  {0x93, 0x93, true, false},
+        {0x9B, 0x91, true, false}, {0x9B, 0x9B, true, false}, {0x9B, 0x83, true, false},
+        {0x1B, 0x93, true, false}, {0x93, 0x93, false, true}, {0x9B, 0x13, false, false},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        vp->state.cr0 = cases[i].protected ? CR0_PE : 0;
+        vp->state.seg[SEG_CS].attributes = cases[i].cs;
+        vp->state.seg[SEG_SS].attributes = cases[i].ss;
+        load();
+        enter(hypercalls);
+        assert_int_equal(last.kind, cases[i].good ? EXIT_HYPERCALL : EXIT_ENTRY_FAILED);
+        assert_int_equal(entered.entries, cases[i].good);
+    }
+}
+
 static void segments_survive(void **state)
 {
     (void)state;
@@ -434,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup(kicked_nmi_is_undone, set_up),
         cmocka_unit_test_setup(interrupt_window, set_up),
         cmocka_unit_test_setup(refused_state_is_kept, set_up),
+        cmocka_unit_test_setup(impossible_segments, set_up),
         cmocka_unit_test_setup(segments_survive, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,10 @@
 #include "svm/svm.h"
 
 #define SEGMENT_DPL_SHIFT 5
+#define SEGMENT_WRITABLE  (1u << 1)
+#define SEGMENT_CODE      (1u << 3)
+#define SEGMENT_S         (1u << 4)
+#define SEGMENT_PRESENT   (1u << 7)
 #define SEGMENT_DPL_MASK  3u
 #define VMCB_SEGMENT_LONG (1u << 9) /* in the VMCB's packed layout */
 
@@ -82,6 +86,25 @@ static void load_segments(const struct vp_state *s, struct vmcb *vmcb)
     vmcb_set_idtr(vmcb, (struct vmcb_segment){.limit = s->idtr.limit, .base = s->idtr.base});
 }
 
+/*
+ * VMRUN takes any descriptor and leaves open what a code segment that is none,
+ * or a stack in a segment that cannot be written, will do. They are refused as
+ * VT-x refuses them (SDM 27.3.1.2). A null SS is good in 64-bit mode, and harmless
+ * until it is used in others; real mode has no null.
+ */
+static bool segments_are_possible(const struct vp_state *s)
+{
+    const unsigned code = SEGMENT_PRESENT | SEGMENT_S | SEGMENT_CODE;
+    const unsigned stack = SEGMENT_PRESENT | SEGMENT_S | SEGMENT_WRITABLE;
+    unsigned cs = s->seg[SEG_CS].attributes, ss = s->seg[SEG_SS].attributes;
+    bool real = !(s->cr0 & CR0_PE) || (s->rflags & RFLAGS_VM);
+    if (real ? (cs & (code & ~SEGMENT_CODE)) != (code & ~SEGMENT_CODE) : (cs & code) != code)
+        return false;
+    if (!real && !(ss & SEGMENT_PRESENT))
+        return true;
+    return (ss & (stack | SEGMENT_CODE)) == stack;
+}
+
 /* EFER as VMRUN wants it: SVME on, and LMA as paging and LME make it. */
 static uint64_t efer_to_vmcb(const struct vp_state *s)
 {
@@ -97,7 +120,8 @@ void svm_load(struct vp *vp)
     struct vmcb_save *to = &vmcb->save;
     const struct vp_state *s = &vp->state;
 
-    vp->armed |= ARMED_LOADED;
+    vp->armed = (uint8_t)((vp->armed & ~ARMED_IMPOSSIBLE) | ARMED_LOADED |
+                          (segments_are_possible(s) ? 0 : ARMED_IMPOSSIBLE));
     vmcb->interrupt_shadow = s->interrupt_shadow ? SHADOW_ACTIVE : 0;
     to->rip = s->rip; /* what the shadow belongs to */
     vmcb_set_cr0(vmcb, s->cr0);

@@ -280,6 +280,7 @@ enum svm_armed {
     ARMED_STEP_IRET = 1 << 2,   /* single-stepping over the IRET that ends an NMI */
     ARMED_STEP_SHADOW = 1 << 3, /* single-stepping out of an interrupt shadow */
     ARMED_LOADED = 1 << 4,      /* nothing: svm_load was the last to write the save area */
+    ARMED_IMPOSSIBLE = 1 << 5,  /* what svm_load wrote is not to be entered */
     ARMED_STEP = ARMED_STEP_IRET | ARMED_STEP_SHADOW,
 };
 
@@ -331,7 +332,7 @@ void svm_run(struct vp *vp, struct exit *exit);
 bool svm_exception_has_error(unsigned vector);
 
 /* event.c: all that is rare about an entry. Called with the hot registers already in the VMCB. */
-/* False when there is nothing to enter for: a window is open, or the event is impossible;
+/* False when there is nothing to enter for: a window is open, or the state or event is impossible;
    exit->kind says which. */
 bool svm_before_entry(struct vp *vp, struct exit *exit);
 /* The entry did not take place after all (kicked). */
