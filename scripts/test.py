@@ -2,8 +2,8 @@
 """`make test`: everything there is to test, two jobs at a time.
 
 Builds, then runs the checks of form (scripts/lint.sh), the unit tests and the
-fuzzers on the build machine, and every bundled guest on every machine of the
-matrix below, by scripts/boot.sh. Each job but a fuzzer prints TAP; a missing
+fuzzers on the build machine, the boot tests (scripts/boot_tests.py), and every
+bundled guest on every machine of the matrix below, by scripts/boot.sh. Each job but a fuzzer prints TAP; a missing
 plan, a bad exit status, a panic of the hypervisor or the time limit counts as
 one more failure. The last line is "N passed, N failed[, N skipped]"; exit
 status 0 when nothing failed.
@@ -67,6 +67,7 @@ BOOT_TESTS = ("ways", "machines", "words", "refusals", "ends")
 FUZZ_SECONDS = 60
 UNIT_LIMIT = 300
 LINT_LIMIT = 600
+BOOT_LIMIT = 900
 BOOT_LIMIT = 900
 
 # ---- jobs -----------------------------------------------------------------------------------

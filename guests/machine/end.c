@@ -6,6 +6,7 @@
  *   end=cf9       reset control register   end=triple    triple fault
  *   end=msr       the hypervisor's reset MSR
  *   end=spin      never
+ *   from=N        on processor N
  *
  * A machine that starts again after a reset is recognized by a byte of CMOS memory.
  */
@@ -124,6 +125,25 @@ static void end_triple_fault(void)
     __asm__ volatile("mov $0x1234567890, %%rax; lidt %0; int3" : : "m"(empty) : "rax");
 }
 
+static void end_here(void *argument)
+{
+    const char *how = argument;
+    if (strcmp(how, "s5") == 0)
+        acpi_power_off();
+    else if (strcmp(how, "keyboard") == 0)
+        out8(0x64, 0xFE);
+    else if (strcmp(how, "cf9") == 0)
+        out8(0xCF9, 0x06);
+    else if (strcmp(how, "triple") == 0)
+        end_triple_fault();
+    else if (strcmp(how, "msr") == 0)
+        wrmsr(HV_MSR_RESET, 1);
+    else if (strcmp(how, "spin") != 0)
+        tap_bail_out("end=%s is not known", how);
+    for (;;)
+        cpu_relax();
+}
+
 void end_as_told(void)
 {
     char how[16];
@@ -139,18 +159,8 @@ void end_as_told(void)
     }
     if (strcmp(how, "s5") != 0 && strcmp(how, "spin") != 0)
         cmos_write(CMOS_BYTE, CMOS_MARK);
-    if (strcmp(how, "s5") == 0)
-        acpi_power_off();
-    else if (strcmp(how, "keyboard") == 0)
-        out8(0x64, 0xFE);
-    else if (strcmp(how, "cf9") == 0)
-        out8(0xCF9, 0x06);
-    else if (strcmp(how, "triple") == 0)
-        end_triple_fault();
-    else if (strcmp(how, "msr") == 0)
-        wrmsr(HV_MSR_RESET, 1);
-    else if (strcmp(how, "spin") != 0)
-        tap_bail_out("end=%s is not known", how);
-    for (;;)
-        cpu_relax();
+    uint32_t from = (uint32_t)option_number("from", 0);
+    if (from != 0)
+        cpu_start_all();
+    cpu_call(from, end_here, how);
 }

@@ -80,7 +80,7 @@ class Run:
         """The guest's command line."""
         return self.note(r'command line "(.*)"\r?$').group(1)
 
-    def refused(self, pattern):
+    def refused(self, pattern, words=4):
         """One clear line of the hypervisor's that matches, then that it has stopped; no more."""
         self.need(not self.timed_out, "it neither ran nor stopped")
         lines = [line for line in self.vellum() if not line.startswith("Vellum, a hypervisor")]
@@ -88,7 +88,7 @@ class Run:
         self.need(any(re.search(pattern, line) for line in lines),
                   f"no line of the hypervisor's says /{pattern}/")
         self.need(not re.search("panic|exception|assert", " ".join(lines)), "it panicked")
-        self.need(len(lines) <= 4, "it takes many words to refuse")
+        self.need(len(lines) <= words, "it takes many lines to refuse")
 
 
 def boot(*arguments, machine="qemu", cpus=2, memory=512, hv="", limit=None, guest=GUEST, line="",
