@@ -4,8 +4,6 @@
 #include "boot/multiboot.h"
 #include "hv/string.h"
 
-#define LINUX_MAGIC_OFFSET 0x202 /* "HdrS" in a bzImage */
-
 enum elf_number {
     ELF_CLASS = 4, /* index into e_ident */
     ELF_DATA = 5,
@@ -187,12 +185,8 @@ const char *kernel_parse(const uint8_t *file, uint64_t size, struct kernel *kern
 {
     struct multiboot1_header header;
     uint64_t offset;
-    if (!find_header(file, size, &header, &offset)) {
-        char magic[4];
-        if (fetch(file, size, LINUX_MAGIC_OFFSET, magic, 4) && memcmp(magic, "HdrS", 4) == 0)
-            return "it is a Linux bzImage, and only Multiboot 1 kernels can be started yet";
-        return "it has no Multiboot 1 header in its first 8 KiB";
-    }
+    if (!find_header(file, size, &header, &offset))
+        return "it has no Multiboot 1 header in its first 8 KiB and is no Linux kernel";
     if (header.flags & 0xFFFF & ~MULTIBOOT1_FLAGS_KNOWN)
         return "its Multiboot header requires something that is not known";
     if (header.flags & MULTIBOOT1_ADDRESSES)

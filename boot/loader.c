@@ -4,6 +4,7 @@
  */
 #include "boot/boot.h"
 #include "boot/kernel.h"
+#include "boot/linux.h"
 #include "boot/memmap.h"
 #include "boot/multiboot.h"
 #include "hv/console.h"
@@ -164,6 +165,10 @@ void boot_load_first(struct boot_info *info, struct first_entry *entry)
                     "(qemu: -initrd KERNEL; GRUB: module2 KERNEL)");
 
     const uint8_t *file = phys_ptr(info->modules[0].start);
+    if (linux_recognize(file, info->modules[0].size)) {
+        linux_load(info, entry);
+        return;
+    }
     const char *problem = kernel_parse(file, info->modules[0].size, &kernel);
     if (problem != NULL)
         boot_refuse("the first module cannot be started: %s", problem);
