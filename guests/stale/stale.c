@@ -222,8 +222,8 @@ static void remap_under_child(uint64_t loops)
 struct contender {
     uint64_t loops;
     gpn_t places[2];
-    uint32_t seed;
     volatile uint64_t mapped, unmapped, refused, strange;
+    uint32_t seed;
     volatile uint16_t strange_status;
 };
 
