@@ -360,10 +360,10 @@ bool fake_instruction(void)
     hypercall(cpu, vp, sizeof(backend->hypercall_instruction));
     bool switched = cpu->current != vp;
     bool done = vp->state.rip != rip;
-    if (!switched)
-        for (unsigned i = 0; i < GPR_COUNT; i++)
-            must(i == RAX || (i == RDX && !fake_mode.code64) || (i == RCX && !done) ||
-                 vp->state.gpr[i] == before.gpr[i]);
+    bool sets = (uint16_t)before.gpr[fake_mode.code64 ? RCX : RAX] == HVCALL_SET_VP_REGISTERS;
+    for (unsigned i = 0; i < GPR_COUNT && !switched && !sets; i++)
+        must(i == RAX || (i == RDX && !fake_mode.code64) || (i == RCX && !done) ||
+             vp->state.gpr[i] == before.gpr[i]);
     serve(cpu);
     enter_guest(cpu);
     return done || switched;
