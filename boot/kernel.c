@@ -60,7 +60,7 @@ static bool fetch(const uint8_t *file, uint64_t size, uint64_t offset, void *to,
     return true;
 }
 
-/* The header's offset in the file in *offset; the addresses in it are 0 where the file ends. */
+/* The header's offset in the file in *offset; what the file does not have of it is 0. */
 static bool find_header(const uint8_t *file, uint64_t size, struct multiboot1_header *header,
                         uint64_t *offset)
 {
@@ -81,6 +81,8 @@ static bool find_header(const uint8_t *file, uint64_t size, struct multiboot1_he
 static const char *parse_addresses(uint64_t size, const struct multiboot1_header *h,
                                    uint64_t header_offset, struct kernel *kernel)
 {
+    if (size - header_offset < sizeof(*h))
+        return "its Multiboot header is cut off (truncated?)";
     if (h->load_addr > h->header_addr || h->header_addr - h->load_addr > header_offset)
         return "its Multiboot header has impossible load addresses";
     uint64_t offset = header_offset - (h->header_addr - h->load_addr);
