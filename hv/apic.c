@@ -9,6 +9,7 @@
 #include "hv/console.h"
 #include "hv/partition.h"
 #include "hv/run.h"
+#include "hypercalls/abi.h"
 #include "mm/phys.h"
 
 #define APIC_BASE_ADDRESS 0xFEE00000UL
@@ -251,6 +252,45 @@ bool apic_guest_command(uint64_t icr)
     if (!command_is_virtual(true, (uint32_t)(icr >> 32), (uint32_t)icr))
         return wrmsr_safe(MSR_X2APIC_ICR, icr);
     return true;
+}
+
+bool apic_synthetic_read(uint32_t msr, uint64_t *value)
+{
+    switch (msr) {
+    case HV_MSR_ICR:
+        if (in_x2apic_mode())
+            *value = rdmsr(MSR_X2APIC_ICR);
+        else
+            *value = (uint64_t)apic_read(APIC_ICR_HIGH) << 32 | apic_read(APIC_ICR_LOW);
+        return true;
+    case HV_MSR_TPR:
+        *value = apic_read(APIC_TPR);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool apic_synthetic_write(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    switch (msr) {
+    case HV_MSR_EOI:
+        apic_write(APIC_EOI, 0);
+        return true;
+    case HV_MSR_ICR:
+        if (in_x2apic_mode())
+            return apic_guest_command(value);
+        apic_guest_write(vp, APIC_ICR_HIGH, (uint32_t)(value >> 32));
+        apic_guest_write(vp, APIC_ICR_LOW, (uint32_t)value);
+        return true;
+    case HV_MSR_TPR:
+        if (value > UINT8_MAX)
+            return false;
+        apic_write(APIC_TPR, (uint32_t)value);
+        return true;
+    default:
+        return false;
+    }
 }
 
 /*

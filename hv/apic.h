@@ -26,6 +26,13 @@ uint32_t apic_guest_read(uint32_t offset);
 bool apic_guest_command(uint64_t icr);
 bool apic_guest_set_base(struct vp *vp, uint64_t value);
 
+/*
+ * The synthetic MSRs of the local APIC: EOI (write only), ICR, TPR (TLFS
+ * "Virtual interrupt controller"). The first partition's. False: #GP.
+ */
+bool apic_synthetic_read(uint32_t msr, uint64_t *value);
+bool apic_synthetic_write(struct vp *vp, uint32_t msr, uint64_t value);
+
 /* Whether this processor's APIC has an interrupt that it would deliver now (SDM 11.8.4). */
 bool apic_interrupt_waits(void);
 

@@ -46,6 +46,7 @@ struct cpu {
 
     /* mm/copy.h: pages that this processor lately read (by the GPN's low bits) and wrote */
     struct copy_cache read_cache[COPY_CACHE_SIZE], write_cache;
+    uint32_t last_read; /* its index: a hypercall's input, mostly */
 
     struct exit exit; /* the last one */
     struct exit_record {

@@ -48,6 +48,7 @@ enum hypervisor_leaf {
 
 #define FEATURE_EDX_FREQUENCY_MSRS (1u << 8)
 #define FEATURE_EDX_CRASH_MSRS     (1u << 10)
+#define RECOMMEND_APIC_MSRS        (1u << 3) /* an xAPIC's registers cost a decoded instruction */
 #define SPIN_RETRIES               0xFFFu
 
 uint8_t physical_address_bits(void)
@@ -78,6 +79,8 @@ static struct cpuid_regs hypervisor_leaf(const struct vp *vp, uint32_t leaf)
         r.edx = FEATURE_EDX_FREQUENCY_MSRS | FEATURE_EDX_CRASH_MSRS;
         break;
     case LEAF_RECOMMENDATIONS:
+        if (vp->first && (privileges & PRIVILEGE_APIC_MSRS))
+            r.eax |= RECOMMEND_APIC_MSRS;
         r.ebx = SPIN_RETRIES;
         break;
     case LEAF_LIMITS:

@@ -9,6 +9,7 @@
 #include "hv/arch.h"
 #include "hv/console.h"
 #include "hv/partition.h"
+#include "hypercalls/abi.h"
 
 #define FEATURE_CONTROL_LOCKED 1UL
 #define VM_CR_SVM_LOCKED       (BIT(3) | BIT(4)) /* LOCK and SVMDIS, APM 15.30.1 */
@@ -198,8 +199,20 @@ static bool child_write(struct vp *vp, uint32_t msr, uint64_t value)
     return true;
 }
 
+static bool is_apic_msr(uint32_t msr)
+{
+    return msr >= HV_MSR_EOI && msr <= HV_MSR_TPR;
+}
+
+static bool has_apic_msrs(const struct vp *vp)
+{
+    return vp->first && (vp->partition->privileges & PRIVILEGE_APIC_MSRS);
+}
+
 bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
 {
+    if (is_apic_msr(msr))
+        return has_apic_msrs(vp) && apic_synthetic_read(msr, value);
     if (msr >= 0x40000000 && msr <= 0x400001FF)
         return synthetic_msr_read(vp, msr, value);
     return vp->first ? first_read(vp, msr, value) : child_read(vp, msr, value);
@@ -207,6 +220,8 @@ bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
 
 enum msr_result msr_write(struct vp *vp, uint32_t msr, uint64_t value)
 {
+    if (is_apic_msr(msr))
+        return has_apic_msrs(vp) && apic_synthetic_write(vp, msr, value) ? MSR_DONE : MSR_FAULT;
     if (msr >= 0x40000000 && msr <= 0x400001FF)
         return synthetic_msr_write(vp, msr, value);
     bool ok = vp->first ? first_write(vp, msr, value) : child_write(vp, msr, value);

@@ -18,6 +18,9 @@ enum msr_result msr_write(struct vp *vp, uint32_t msr, uint64_t value);
 bool synthetic_msr_read(struct vp *vp, uint32_t msr, uint64_t *value);
 enum msr_result synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value);
 
+/* Takes the VP's assist page off the space and gives its frame back. Lock: hv_lock. */
+void synthetic_vp_pages_remove(struct vp *vp);
+
 /* Takes the hypercall page and the reference TSC page off the space (finalizing). Lock: hv_lock. */
 void synthetic_pages_remove(struct partition *partition);
 

@@ -19,6 +19,7 @@ enum partition_state {
 /* Bits of the privilege mask, TLFS HV_PARTITION_PRIVILEGE_MASK. */
 #define PRIVILEGE_VP_RUNTIME        BIT(0)
 #define PRIVILEGE_TIME_REF_COUNT    BIT(1)
+#define PRIVILEGE_APIC_MSRS         BIT(4) /* and the VP assist page */
 #define PRIVILEGE_HYPERCALL_MSRS    BIT(5)
 #define PRIVILEGE_VP_INDEX          BIT(6)
 #define PRIVILEGE_RESET             BIT(7)
@@ -33,7 +34,9 @@ enum partition_state {
 #define PRIVILEGES_MSR                                                                             \
     (PRIVILEGE_VP_RUNTIME | PRIVILEGE_TIME_REF_COUNT | PRIVILEGE_HYPERCALL_MSRS |                  \
      PRIVILEGE_VP_INDEX | PRIVILEGE_RESET | PRIVILEGE_REFERENCE_TSC | PRIVILEGE_FREQUENCY_MSRS)
-#define PRIVILEGES_GUEST   (PRIVILEGES_MSR | PRIVILEGE_PARTITION_ID | PRIVILEGE_VP_REGISTERS)
+/* Only the first partition has a local APIC. */
+#define PRIVILEGES_GUEST                                                                           \
+    (PRIVILEGES_MSR | PRIVILEGE_APIC_MSRS | PRIVILEGE_PARTITION_ID | PRIVILEGE_VP_REGISTERS)
 #define PRIVILEGES_LAYERED (PRIVILEGES_GUEST | PRIVILEGE_CREATE_PARTITIONS | PRIVILEGE_MEMORY_POOL)
 #define PRIVILEGES_ROOT    (PRIVILEGES_LAYERED | PRIVILEGE_CPU_MANAGEMENT)
 #define PRIVILEGES_CHILD   (PRIVILEGES_MSR | PRIVILEGE_PARTITION_ID)

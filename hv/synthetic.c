@@ -26,6 +26,8 @@ static uint64_t privilege_for(uint32_t msr)
     case HV_MSR_GUEST_OS_ID:
     case HV_MSR_HYPERCALL:
         return PRIVILEGE_HYPERCALL_MSRS;
+    case HV_MSR_VP_ASSIST_PAGE:
+        return PRIVILEGE_APIC_MSRS;
     case HV_MSR_VP_INDEX:
         return PRIVILEGE_VP_INDEX;
     case HV_MSR_RESET:
@@ -75,6 +77,9 @@ bool synthetic_msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
         return true;
     case HV_MSR_REFERENCE_TSC:
         *value = p->reference_tsc_msr;
+        return true;
+    case HV_MSR_VP_ASSIST_PAGE:
+        *value = vp->assist_msr;
         return true;
     case HV_MSR_TSC_FREQUENCY:
         *value = tsc_frequency;
@@ -169,6 +174,26 @@ static bool write_reference_tsc_msr(struct partition *p, uint64_t value)
     return true;
 }
 
+/* A page of the VP's own, for what the two would tell each other; there is nothing to tell yet. */
+static bool write_assist_msr(struct vp *vp, uint64_t value)
+{
+    if (!move_page(vp->partition, &vp->assist_page, &vp->assist_page_spn, value,
+                   MAP_READ | MAP_WRITE, OVERLAY_ASSIST_PAGE))
+        return false;
+    vp->assist_msr = value;
+    return true;
+}
+
+void synthetic_vp_pages_remove(struct vp *vp)
+{
+    if (vp->assist_page.space)
+        overlay_unmap(&vp->assist_page);
+    if (vp->assist_page_spn != SPN_NONE)
+        pool_free(&vp->partition->pool, vp->assist_page_spn);
+    vp->assist_page_spn = SPN_NONE;
+    vp->assist_msr = 0;
+}
+
 void synthetic_pages_remove(struct partition *p)
 {
     if (p->hypercall_page.space)
@@ -229,6 +254,8 @@ static enum msr_result write_page_msr(struct vp *vp, uint32_t msr, uint64_t valu
         ok = write_guest_os_id(vp->partition, value);
     else if (msr == HV_MSR_HYPERCALL)
         ok = write_hypercall_msr(vp->partition, value);
+    else if (msr == HV_MSR_VP_ASSIST_PAGE)
+        ok = write_assist_msr(vp, value);
     else
         ok = write_reference_tsc_msr(vp->partition, value);
     unlock(&hv_lock);
@@ -248,6 +275,7 @@ enum msr_result synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value)
     case HV_MSR_GUEST_OS_ID:
     case HV_MSR_HYPERCALL:
     case HV_MSR_REFERENCE_TSC:
+    case HV_MSR_VP_ASSIST_PAGE:
         return write_page_msr(vp, msr, value);
     case HV_MSR_RESET:
         if (!(value & 1))

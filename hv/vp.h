@@ -161,6 +161,9 @@ struct vp {
     uint64_t crash_parameters[5];
     uint64_t pending_event[2]; /* registers 0x10004, 0x10005 */
     uint64_t deliverability;   /* register 0x10006 */
+    uint64_t assist_msr;       /* the VP assist page; nothing is ever put into it */
+    struct overlay assist_page;
+    spn_t assist_page_spn; /* of the partition's pool, SPN_NONE until first used */
 
     struct spinlock page_lock; /* over pages[].spn against a stop on another processor */
     bool published;            /* stopped, and state is exact: what a register page shows is valid.

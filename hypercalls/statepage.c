@@ -272,6 +272,27 @@ static uint32_t make_plan(const struct call *call, struct partition *target,
     return plan->gpn == GPN_NONE ? HV_STATUS_NO_RESOURCES : HV_STATUS_SUCCESS;
 }
 
+/*
+ * Row 8, before anything is changed: the page itself and the table pages of the
+ * target's map come from the target's pool, those of the caller's from its own.
+ */
+static uint32_t check_memory(const struct plan *plan, const struct partition *target)
+{
+    uint64_t of_target = 1;
+    for (unsigned i = 0; i < plan->count; i++)
+        if (plan->place[i].space == &target->space)
+            of_target += slpt_missing_tables(plan->place[i].space, plan->gpn);
+    if (!pool_has(&target->pool, of_target, 0))
+        return HV_STATUS_INSUFFICIENT_MEMORY;
+    for (unsigned i = 0; i < plan->count; i++) {
+        const struct space *space = plan->place[i].space;
+        if (space != &target->space &&
+            !pool_has(space->pool, slpt_missing_tables(space, plan->gpn), of_target))
+            return HV_STATUS_INSUFFICIENT_ROOT_MEMORY;
+    }
+    return HV_STATUS_SUCCESS;
+}
+
 /* Puts the page into place, or leaves everything as it was. */
 static uint32_t place(const struct plan *plan, struct vp *vp, enum state_page_type type)
 {
@@ -352,6 +373,9 @@ uint32_t call_map_vp_state_page(struct call *call)
         return HV_STATUS_OPERATION_DENIED;
     struct plan plan;
     status = make_plan(call, vp->partition, in, &plan);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    status = check_memory(&plan, vp->partition);
     if (status != HV_STATUS_SUCCESS)
         return status;
     spn_t spn = pool_alloc(&vp->partition->pool, FRAME_OVERLAY);

@@ -93,7 +93,8 @@ INLINE void end_copy(struct cpu *cpu)
 
 INLINE struct copy_cache *read_cache_of(struct cpu *cpu, gpa_t gpa)
 {
-    return &cpu->read_cache[gpa >> PAGE_SHIFT & (COPY_CACHE_SIZE - 1)];
+    cpu->last_read = gpa >> PAGE_SHIFT & (COPY_CACHE_SIZE - 1);
+    return &cpu->read_cache[cpu->last_read];
 }
 
 INLINE size_t in_page(gpa_t gpa, size_t size)

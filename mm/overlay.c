@@ -30,7 +30,7 @@ enum overlay_result overlay_map(struct overlay *o, struct space *space)
     o->next = space->overlays;
     space->overlays = o;
     if (o->under.present) /* what was not present no processor has cached */
-        tlb_shootdown(space);
+        tlb_shootdown_page(space, o->gpn);
     return OVERLAY_OK;
 }
 
@@ -45,7 +45,7 @@ void overlay_unmap(struct overlay *o)
     must(slpt_set(space, o->gpn, &o->under)); /* the tables are there since overlay_map */
     o->space = NULL;
     o->next = NULL;
-    tlb_shootdown(space);
+    tlb_shootdown_page(space, o->gpn);
 }
 
 static bool is_free(const struct space *space, gpn_t gpn)

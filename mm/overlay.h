@@ -21,7 +21,12 @@ struct overlay {
     uint8_t index;        /* state pages: enum state_page_type */
 };
 
-enum overlay_kind { OVERLAY_HYPERCALL_PAGE, OVERLAY_TSC_PAGE, OVERLAY_STATE_PAGE };
+enum overlay_kind {
+    OVERLAY_HYPERCALL_PAGE,
+    OVERLAY_TSC_PAGE,
+    OVERLAY_STATE_PAGE,
+    OVERLAY_ASSIST_PAGE,
+};
 
 enum overlay_result {
     OVERLAY_OK,

@@ -23,6 +23,13 @@ void pool_add(struct pool *pool, spn_t spn, gpn_t depositor_gpn, bool self_depos
 /* A zeroed frame of the given type, or SPN_NONE when the pool is empty (nothing changed). */
 spn_t pool_alloc(struct pool *pool, enum frame_type type);
 
+/*
+ * Whether `count` allocations would succeed now. A caller that needs several
+ * frames asks first, so that a failure leaves nothing behind. before: how many
+ * the caller will make of other pools ahead of them (the test hook counts all).
+ */
+bool pool_has(const struct pool *pool, uint64_t count, uint64_t before);
+
 /* Gives back what pool_alloc returned. No processor may still reach the frame. */
 void pool_free(struct pool *pool, spn_t spn);
 
@@ -33,7 +40,10 @@ void pool_free(struct pool *pool, spn_t spn);
  */
 spn_t pool_withdraw(struct pool *pool, bool self_deposited);
 
-/* Test hook: when >= 0, that many allocations still succeed and then one fails (then off: -1). */
+/*
+ * Test hook: when >= 0, that many allocations still succeed and then one fails
+ * (then off: -1); for pool_has, too.
+ */
 extern int64_t pool_fail_after;
 
 #endif

@@ -142,16 +142,28 @@ static bool grow(struct space *space, const struct position *p)
     return true;
 }
 
-/* Builds what is missing down to the entry of gpn at `level`. False when the pool is empty. */
+/*
+ * Builds what is missing down to the entry of gpn at `level`. False, nothing
+ * built, when the pool does not have all of it.
+ */
 static bool reach(struct space *space, gpn_t gpn, unsigned level, struct position *p)
 {
-    for (;;) {
-        *p = walk(space, gpn, level);
-        if (p->level == level)
-            return true;
+    *p = walk(space, gpn, level);
+    if (p->level == level)
+        return true;
+    if (!pool_has(space->pool, p->level - level, 0))
+        return false;
+    while (p->level != level) {
         if (!grow(space, p))
             return false;
+        *p = walk(space, gpn, level);
     }
+    return true;
+}
+
+unsigned slpt_missing_tables(const struct space *space, gpn_t gpn)
+{
+    return beyond(space, gpn) ? 0 : walk(space, gpn, 0).level;
 }
 
 uint64_t slpt_new_generation(void)

@@ -87,10 +87,13 @@ struct mapping slpt_lookup(const struct space *space, gpn_t gpn);
 /*
  * Makes sure that every table page for 4 KiB entries over [gpn, gpn+count)
  * exists down to `level` (0 for 4 KiB entries), splitting large pages as
- * needed. False when the pool ran out; what was built stays, no translation
- * has changed.
+ * needed. False when the pool ran out; tables for earlier pages of the range
+ * stay, no translation has changed.
  */
 bool slpt_prepare(struct space *space, gpn_t gpn, uint64_t count, unsigned level);
+
+/* How many table pages the 4 KiB entry of gpn still needs: what slpt_set would take of the pool. */
+unsigned slpt_missing_tables(const struct space *space, gpn_t gpn);
 
 /*
  * Maps [gpn, gpn+count) to [spn, ...) with the largest pages that fit

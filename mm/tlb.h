@@ -19,6 +19,12 @@
 void tlb_shootdown(struct space *space);
 
 /*
+ * As tlb_shootdown, after a change of the one translation of gpn: what this
+ * processor remembers of other pages for its guest copies stays good.
+ */
+void tlb_shootdown_page(struct space *space, gpn_t gpn);
+
+/*
  * To be called on each way into a guest, interrupts off: marks the processor as
  * inside `vp`'s space and decides whether the entry must flush (vp->flush).
  * First the mark, then a second look at the generation: either this processor
