@@ -13,6 +13,7 @@
 #include "hypercalls/table.h"
 
 #include "hv/fpu.h"
+#include "hv/msr.h"
 #include "hv/partition.h"
 #include "hv/run.h"
 #include "mm/phys.h"
@@ -27,6 +28,7 @@ void vp_delete(struct vp *vp)
     for (unsigned i = 0; i < STATE_PAGE_COUNT; i++)
         if (vp->pages[i].spn != SPN_NONE)
             state_page_unmap(vp, (enum state_page_type)i);
+    synthetic_vp_pages_remove(vp);
     p->vps[vp->index] = NULL;
     p->vp_count--;
     pool_free(&p->pool, vp->xsave_spn);

@@ -9,7 +9,8 @@
 static void privileges_of_role(void)
 {
     uint64_t mask = hypervisor_privileges();
-    const uint64_t msrs = PRIVILEGES_MSR, own = PRIVILEGE_PARTITION_ID | PRIVILEGE_VP_REGISTERS;
+    const uint64_t msrs = PRIVILEGES_MSR | PRIVILEGE_APIC_MSRS;
+    const uint64_t own = PRIVILEGE_PARTITION_ID | PRIVILEGE_VP_REGISTERS;
     const uint64_t create = PRIVILEGE_CREATE_PARTITIONS | PRIVILEGE_MEMORY_POOL;
     tap_ok((mask & (msrs | own)) == (msrs | own),
            "5: every role has the MSRs, AccessPartitionId and AccessVpRegisters");
