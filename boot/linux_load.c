@@ -137,6 +137,7 @@ void linux_load(const struct boot_info *info, struct first_entry *entry)
         .data_selector = BOOT_DS,
         .gdt_base = (uint32_t)(pages + offsetof(struct start_pages, gdt)),
         .gdt_limit = sizeof(((struct start_pages *)0)->gdt) - 1,
+        .is_linux = true,
     };
     say_debug(
         "first partition: Linux (boot protocol %u.%02u) at 0x%lx, initrd of %lu KiB at 0x%lx, "
