@@ -1,8 +1,27 @@
 # `make run`, `make test`, `make lint`, `make bench`, `make fuzz`, and how the fuzz targets are
 # built: X_fuzz.c, for the build machine, by clang with libFuzzer. (Unit tests: scripts/unit.mk.)
 
-FUZZ_SECONDS ?= 60
-FUZZERS      := $(patsubst %.c,$(BUILD)/fuzz/%,$(wildcard boot/*_fuzz.c hypercalls/*_fuzz.c))
+# What is missing on this machine is installed before anything is built; setup.sh says so.
+MACHINE ?= qemu
+ACCEL   ?= tcg
+
+setup-all   := build iso
+setup-guests := build
+setup-run   := build iso $(if $(filter bochs-%,$(MACHINE)),bochs,qemu)
+setup-bench := build iso qemu bochs
+setup-unit  := build test
+setup-fuzz  := build test
+setup-lint  := build test lint
+setup-test  := build iso qemu bochs test lint
+SETUP := $(sort $(foreach goal,$(or $(MAKECMDGOALS),all),$(setup-$(goal))))
+ifneq ($(SETUP),)
+ifneq ($(shell scripts/setup.sh $(SETUP) >&2 || echo failed),)
+$(error scripts/setup.sh could not install what is needed)
+endif
+endif
+
+SECONDS ?= 60
+FUZZERS := $(patsubst %.c,$(BUILD)/fuzz/%,$(wildcard boot/*_fuzz.c hypercalls/*_fuzz.c))
 
 # The direct map is an array (mm/phys.h). A fuzzer names what it links as a unit test does, in
 #     /* fuzz: x.c mm/pool.c */
@@ -32,22 +51,18 @@ $(BUILD)/fuzz/hypercalls/fake/%.o: hypercalls/fake/%.c
 host-tests: $(FUZZERS) $(UNIT_TESTS:%=$(UNIT_DIR)/%_test)
 
 test:
-	@scripts/setup.sh
 	@BUILD=$(BUILD) python3 scripts/test.py
 
 lint:
-	@scripts/setup.sh build lint test
 	@scripts/lint.sh
 
-# One fuzzer after another, by hand: make fuzz FUZZ_SECONDS=600
+# One fuzzer after another, by hand: make fuzz SECONDS=600
 fuzz: $(FUZZERS)
 	@for fuzzer in $(FUZZERS); do mkdir -p $$fuzzer.corpus && \
-	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=20 -artifact_prefix=$$fuzzer- \
+	    $$fuzzer -max_total_time=$(SECONDS) -timeout=20 -artifact_prefix=$$fuzzer- \
 	    $$fuzzer.corpus || exit 1; done
 
 # The demonstration. MACHINE=qemu|bochs-intel|bochs-amd, ACCEL=tcg|kvm.
-MACHINE ?= qemu
-ACCEL   ?= tcg
 run: $(BUILD)/vellum.elf $(BUILD)/guests/statepage.elf
 	@scripts/boot.sh --machine $(MACHINE) --accel $(ACCEL) --timeout 300 $(BUILD)/guests/statepage.elf
 
