@@ -167,6 +167,9 @@ static void elf_of_64_bits_at_virtual_addresses(void **state)
     assert_segment(0, DATA_AT, 0x1000, LOADED_AT, 0x1000);
     assert_segment(1, DATA_AT + 0x1000, 16, 0x200000, 0x4000);
     assert_int_equal(kernel.entry, LOADED_AT + 0x20);
+    elf64->entry = VIRTUAL_AT + 0x1000; /* the end of one segment, the start of the next */
+    assert_null(parse(FILE_SIZE));
+    assert_int_equal(kernel.entry, 0x200000);
 }
 
 static void addresses_in_the_header(void **state)

@@ -75,17 +75,23 @@ def truncated(size):
         return file.read(size)
 
 
-def bzimage():
-    content = bytearray(16384)
-    content[0x1FE:0x200] = b"\x55\xaa"
-    content[0x202:0x206] = b"HdrS"
-    content[0x206:0x208] = struct.pack("<H", 0x20F)
-    return bytes(content)
+def bzimage(size=32768, protocol=0x20F, load_flags=1, preferred=0x1000000, alignment=0x200000,
+            needs=1 << 20):
+    """A Linux kernel's header, with nothing behind it that would run."""
+    content = bytearray(32768)
+    fields = ((0x1F1, "<B", 4), (0x1F4, "<I", (32768 - 5 * 512) // 16), (0x1FE, "<H", 0xAA55),
+              (0x201, "<B", 0x66), (0x202, "<4s", b"HdrS"), (0x206, "<H", protocol),
+              (0x211, "<B", load_flags), (0x22C, "<I", 0x7FFFFFFF), (0x230, "<I", alignment),
+              (0x238, "<I", 2047), (0x258, "<Q", preferred), (0x260, "<I", needs))
+    for offset, form, value in fields:
+        struct.pack_into(form, content, offset, value)
+    return bytes(content[:size])
 
 
-NO_HEADER = r"^the first module cannot be started: it has no Multiboot 1 header"
-NO_MEMORY = r"^the first module cannot be started: it wants to be loaded where there is no free "
-CUT_OFF = r"^the first module cannot be started: .*\(truncated\?\)"
+STARTED = r"^the first module cannot be started: "
+NO_HEADER = STARTED + r"it has no Multiboot 1 header"
+NO_MEMORY = STARTED + r"it wants to be loaded where there is no free "
+CUT_OFF = STARTED + r".*\(truncated\?\)"
 
 
 def bad():
@@ -95,7 +101,15 @@ def bad():
         ("a text file", b"Not a kernel at all.\n" * 1000, NO_HEADER),
         ("random bytes", random.Random(1).randbytes(100000), NO_HEADER),
         ("one byte", b"\x7f", NO_HEADER),
-        ("a Linux bzImage", bzimage(), r"it is a Linux bzImage"),
+        ("a Linux zImage", bzimage(load_flags=0), STARTED + r".*zImage"),
+        ("an old Linux kernel", bzimage(protocol=0x200), STARTED + r".*older than"),
+        ("a Linux kernel cut off in its header", bzimage(size=0x210), STARTED + r".*truncated"),
+        ("a Linux kernel cut off", bzimage(size=20000), STARTED + r".*truncated"),
+        ("a Linux kernel for above 4 GiB", bzimage(preferred=0xFFF00000, needs=0x200000),
+         STARTED + r".*above 4 GiB"),
+        ("a Linux kernel with an impossible alignment", bzimage(alignment=3),
+         STARTED + r".*alignment"),
+        ("a Linux kernel that needs 1 GiB", bzimage(needs=1 << 30), r"(?i)memory"),
         ("a header with a wrong checksum",
          bytes(64) + struct.pack("<III", MAGIC, 3, 5) + bytes(4096), NO_HEADER),
         ("a header beyond the first 8 KiB", bytes(8192) + header() + bytes(4096), NO_HEADER),
