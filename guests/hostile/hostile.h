@@ -12,6 +12,7 @@ void test_memory(void);       /* memory.c */
 void test_instructions(void); /* instructions.c */
 void test_msrs(void);         /* msrs.c */
 void test_control_words(void);
-void test_races(void); /* races.c */
+void test_races(void);         /* races.c */
+void test_hostile_child(void); /* attacker.c */
 
 #endif
