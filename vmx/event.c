@@ -29,7 +29,6 @@ void vmx_ask_for_windows(struct vp *vp, uint16_t windows)
 void vmx_inject(struct vp *vp)
 {
     const struct event *event = &vp->state.event;
-    struct vmx_vp *v = vmx_of(vp);
     uint32_t info = INTR_VALID | (uint32_t)event->type << INTR_TYPE_SHIFT | event->vector;
     if (event->type == EVENT_EXCEPTION && event->vector < 32 &&
         VECTORS_WITH_ERROR >> event->vector & 1 && vmread(VMCS_GUEST_CR0) & CR0_PE) {
@@ -39,10 +38,6 @@ void vmx_inject(struct vp *vp)
     if (event->type >= EVENT_SOFT_INTERRUPT)
         vmwrite(VMCS_ENTRY_INSN_LENGTH, event->insn_length);
     vmwrite(VMCS_ENTRY_INTR_INFO, info);
-    if (v->halt == HALT_REWOUND) { /* it woke up */
-        v->halt = HALT_NOT;
-        v->last_rip = ++vp->state.rip;
-    }
     if (vmread(VMCS_GUEST_ACTIVITY) != ACTIVITY_ACTIVE)
         vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
 }
@@ -76,25 +71,13 @@ void vmx_block_nmis_again(struct vp *vp)
         vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_NMI);
 }
 
-/*
- * The exit left NMIs blocked; the interrupt instruction takes the host's NMI
- * handler, whose IRET unblocks them. A VP that was halted stays so. With IF
- * clear it is put before its HLT instead: emulators get stuck in an entry that
- * is halted with an interrupt pending that it cannot take.
- */
+/* The exit left NMIs blocked; the interrupt instruction takes the host's NMI handler, whose IRET
+   unblocks them. A VP that was halted is still halted. */
 void vmx_nmi_exit(struct vp *vp, struct exit *exit)
 {
-    struct vmx_vp *v = vmx_of(vp);
     __asm__ volatile("int $2" : : : "memory");
     exit->kind = EXIT_NMI;
-    if (vmread(VMCS_GUEST_ACTIVITY) != ACTIVITY_HLT)
-        return;
-    v->halt = HALT_HALTED;
-    if (!(vp->state.rflags & RFLAGS_IF)) {
-        vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
-        v->last_rip = --vp->state.rip;
-        v->halt = HALT_REWOUND;
-    }
+    vmx_of(vp)->halted = vmread(VMCS_GUEST_ACTIVITY) == ACTIVITY_HLT;
 }
 
 /* #DB and #AC of a child are taken only so that their delivery cannot go on for ever. */

@@ -71,7 +71,7 @@ static inline void rip_moved(struct vp *vp)
     uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
     if (blocking & (BLOCKING_STI | BLOCKING_MOV_SS))
         vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~(BLOCKING_STI | BLOCKING_MOV_SS));
-    if (v->halt == HALT_HALTED)
+    if (v->halted)
         vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
     if (vp->state.rflags & RFLAGS_TF && vp->state.rip - v->last_rip <= LONGEST_INSTRUCTION)
         vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
@@ -292,7 +292,7 @@ static inline __attribute__((always_inline)) void enter(struct vp *vp, struct ex
     state = &vp->state;
     vp->launched = true;
     state->event.valid = false;
-    vmx_of(vp)->halt = HALT_NOT;
+    vmx_of(vp)->halted = false;
     vmread_to(VMCS_GUEST_RSP, &state->gpr[RSP]);
     vmread_to(VMCS_GUEST_RFLAGS, &state->rflags);
     vmx_of(vp)->last_rip = state->rip = vmread(VMCS_GUEST_RIP);

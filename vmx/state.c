@@ -225,7 +225,7 @@ static void load_interruptibility(struct vp *vp)
     if (s->rip != vmx_of(vp)->last_rip) {
         vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
         vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
-        vmx_of(vp)->halt = HALT_NOT;
+        vmx_of(vp)->halted = false;
         vmx_of(vp)->last_rip = s->rip;
     }
     vmx_fix_pending_debug(s->rflags);

@@ -137,13 +137,6 @@ struct vmx_capabilities {
 };
 extern struct vmx_capabilities vmx_caps;
 
-/* What is known of a VP's HLT, until its next exit. */
-enum vmx_halt {
-    HALT_NOT,
-    HALT_HALTED,  /* the activity state is HLT */
-    HALT_REWOUND, /* RIP was put before a HLT that had been executed */
-};
-
 /* vp->vendor as this backend uses it. */
 struct vmx_vp {
     uint64_t last_rip;   /* state.rip of the last exit or load: it differs when it was moved */
@@ -152,7 +145,7 @@ struct vmx_vp {
     uint32_t host_cpu;   /* index + 1 of the processor whose host state the VMCS has */
     uint16_t windows;    /* want_interrupt_window and want_nmi_window as `primary` has them */
     bool configured;     /* the controls have been written once */
-    uint8_t halt;        /* enum vmx_halt */
+    bool halted;         /* by HLT, when it left by an NMI: so is the activity state */
 };
 _Static_assert(sizeof(struct vmx_vp) <= sizeof(((struct vp *)0)->vendor), "vp->vendor");
 
