@@ -1,10 +1,9 @@
-; The world switch of AMD-V: bool svm_world_switch(struct vp *vp, spa_t vmcb).
+; The world switch of AMD-V: void svm_world_switch(struct vp *vp, struct exit *exit, spa_t vmcb).
+; It goes on in svm_exited(vp, exit) or svm_not_entered(vp, exit), which return to its caller.
 ; From the first VMLOAD to the second, gs: is the guest's. GIF is 0 all the way
 ; (APM 15.17), so that an NMI waits for STGI, when everything is ours again.
 %include "offsets.inc"
-
 %define GPR(n) VP_GPR + 8 * (n) ; enum gpr of hv/vp.h: rax rcx rdx rbx rsp rbp rsi rdi r8...
-
 %macro EACH_HIGH 2 ; LOAD or STORE r8 to r15, the structure's register
     %assign n 8
     %rep 8
@@ -18,11 +17,10 @@
 %macro STORE 2
     mov [%2 + GPR(%1)], r %+ %1
 %endmacro
-
 section .text
 global svm_world_switch
+extern svm_exited, svm_not_entered
 svm_world_switch:
-    xor eax, eax
     clgi
     cmp dword [gs:CPU_KICKED], 0 ; a kick from here on is an NMI that exits at once
     jne .kicked
@@ -32,10 +30,11 @@ svm_world_switch:
     push r13
     push r14
     push r15
+    push rsi
     push qword [gs:CPU_HOST_SAVE]
     push rdi
     sti ; with V_INTR_MASKING the host's IF lets interrupts through to #VMEXIT (APM 15.21.1)
-    mov rax, rsi
+    mov rax, rdx
     vmload
     EACH_HIGH LOAD, rdi
     mov rcx, [rdi + GPR(1)]
@@ -58,13 +57,15 @@ svm_world_switch:
     pop rax
     vmload ; the host's GS, TR and the rest
     cli
+    pop rsi
     pop r15
     pop r14
     pop r13
     pop r12
     pop rbp
     pop rbx
-    mov eax, 1
+    stgi
+    jmp svm_exited
 .kicked:
     stgi
-    ret
+    jmp svm_not_entered

@@ -123,7 +123,7 @@ static enum exit_kind refused_instruction(uint32_t code)
     }
 }
 
-static void decode_rare(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
+static void decode_rest(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
 {
     exit->kind = EXIT_NOTHING;
     switch (code) {
@@ -158,12 +158,11 @@ static void decode_rare(struct vp *vp, const struct vmcb *vmcb, struct exit *exi
     }
 }
 
-static inline void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
+/* Out of line, as all that svm_exited ends in, so that it saves no register for them. */
+static __attribute__((noinline)) void decode(struct vp *vp, const struct vmcb *vmcb,
+                                             struct exit *exit, uint32_t code)
 {
     switch (code) {
-    case SVM_EXIT_MSR:
-        step_over(vmcb, exit, vmcb->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR, 2);
-        break;
     case SVM_EXIT_NPF:
         decode_memory(vmcb, exit);
         break;
@@ -180,7 +179,7 @@ static inline void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *e
         exit->kind = EXIT_NMI;
         break;
     default:
-        decode_rare(vp, vmcb, exit, code);
+        decode_rest(vp, vmcb, exit, code);
     }
 }
 
@@ -189,7 +188,7 @@ static inline void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *e
  * the host's registers over it, so it is written once more, to be dumped and
  * for a parent to look at.
  */
-static void entry_failed(struct vp *vp, struct exit *exit)
+static __attribute__((noinline)) void entry_failed(struct vp *vp, struct exit *exit)
 {
     exit->kind = EXIT_ENTRY_FAILED;
     svm_entry_cancelled(vp);
@@ -200,28 +199,45 @@ static void entry_failed(struct vp *vp, struct exit *exit)
     vmcb_of(vp)->clean = 0;
 }
 
-/* Hot: a hypercall's way through here counts every instruction. What is rare is in event.c. */
-void svm_run(struct vp *vp, struct exit *exit)
+void svm_not_entered(struct vp *vp, struct exit *exit)
+{
+    svm_entry_cancelled(vp);
+    exit->kind = EXIT_NOTHING;
+}
+
+/* Whether event.c has to see to this entry and to what comes of it. */
+static inline bool is_rare(const struct vp *vp)
+{
+    return __builtin_expect(vp->attention | vp->state.event.valid, 0);
+}
+
+static inline void decode_hot(struct vp *vp, const struct vmcb *vmcb, struct exit *exit,
+                              uint32_t code)
+{
+    if (code == SVM_EXIT_VMMCALL)
+        step_over(vmcb, exit, EXIT_HYPERCALL, 3);
+    else if (code == SVM_EXIT_CPUID)
+        step_over(vmcb, exit, EXIT_CPUID, 2);
+    else if (code == SVM_EXIT_MSR)
+        step_over(vmcb, exit, vmcb->exit_info1 & 1 ? EXIT_WRMSR : EXIT_RDMSR, 2);
+    else
+        decode(vp, vmcb, exit, code);
+}
+
+static __attribute__((noinline)) void rarely_exited(struct vp *vp, struct exit *exit)
+{
+    if (svm_after_exit(vp))
+        exit->kind = EXIT_NOTHING;
+    else
+        decode_hot(vp, vmcb_of(vp), exit, exit->reason);
+}
+
+/* Hot, as svm_run. */
+void svm_exited(struct vp *vp, struct exit *exit)
 {
     struct vmcb *vmcb = vmcb_of(vp);
-    struct vmcb_save *save = &vmcb->save;
+    const struct vmcb_save *save = &vmcb->save;
     struct vp_state *s = &vp->state;
-    uint32_t rare = vp->attention | s->event.valid;
-
-    if (__builtin_expect(vmcb->interrupt_shadow & SHADOW_ACTIVE, 0) && s->rip != save->rip)
-        vmcb->interrupt_shadow = 0; /* it covers one instruction, and that was stepped over */
-    save->rax = s->gpr[RAX];
-    save->rsp = s->gpr[RSP];
-    save->rip = s->rip;
-    save->rflags = s->rflags;
-    if (__builtin_expect(rare, 0) && !svm_before_entry(vp, exit))
-        return;
-
-    if (__builtin_expect(!svm_world_switch(vp, vp->control_spa), 0)) {
-        svm_entry_cancelled(vp);
-        exit->kind = EXIT_NOTHING;
-        return;
-    }
 
     uint32_t code = (uint32_t)vmcb->exit_code;
     exit->reason = code;
@@ -230,19 +246,34 @@ void svm_run(struct vp *vp, struct exit *exit)
         entry_failed(vp, exit);
         return;
     }
-    vmcb->clean = svm_features.clean_all;
+    vmcb->clean = CLEAN_ALL; /* a processor without clean bits does not look */
     s->gpr[RAX] = save->rax;
     s->gpr[RSP] = save->rsp;
     s->rip = save->rip;
     s->rflags = save->rflags;
-    if (__builtin_expect(rare || (vmcb->exit_int_info & EVENT_VALID), 0) && svm_after_exit(vp)) {
-        exit->kind = EXIT_NOTHING;
-        return;
-    }
-    if (code == SVM_EXIT_VMMCALL)
-        step_over(vmcb, exit, EXIT_HYPERCALL, 3);
-    else if (code == SVM_EXIT_CPUID)
-        step_over(vmcb, exit, EXIT_CPUID, 2);
+    if (is_rare(vp) || __builtin_expect(vmcb->exit_int_info & EVENT_VALID, 0))
+        rarely_exited(vp, exit);
     else
-        decode(vp, vmcb, exit, code);
+        decode_hot(vp, vmcb, exit, code);
+}
+
+/*
+ * Hot: a hypercall's way through here counts every instruction. The world
+ * switch goes on in svm_exited by a jump, so that neither of the two saves a register.
+ */
+void svm_run(struct vp *vp, struct exit *exit)
+{
+    struct vmcb *vmcb = vmcb_of(vp);
+    struct vmcb_save *save = &vmcb->save;
+    const struct vp_state *s = &vp->state;
+
+    if (__builtin_expect(vmcb->interrupt_shadow & SHADOW_ACTIVE, 0) && s->rip != save->rip)
+        vmcb->interrupt_shadow = 0; /* it covers one instruction, and that was stepped over */
+    save->rax = s->gpr[RAX];
+    save->rsp = s->gpr[RSP];
+    save->rip = s->rip;
+    save->rflags = s->rflags;
+    if (is_rare(vp) && !svm_before_entry(vp, exit))
+        return;
+    svm_world_switch(vp, exit, vp->control_spa);
 }

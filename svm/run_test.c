@@ -33,12 +33,14 @@ static struct {
 } entered;
 static void (*processor)(struct vmcb *);
 
-bool svm_world_switch(struct vp *entering, spa_t spa)
+void svm_world_switch(struct vp *entering, struct exit *exit, spa_t spa)
 {
     assert_ptr_equal(entering, vp);
     assert_int_equal(spa, VMCB_SPA);
-    if (entered.kicked)
-        return false;
+    if (entered.kicked) {
+        svm_not_entered(vp, exit);
+        return;
+    }
     entered.entries++;
     entered.rip = vmcb->save.rip;
     entered.rflags = vmcb->save.rflags;
@@ -48,7 +50,7 @@ bool svm_world_switch(struct vp *entering, spa_t spa)
     entered.shadow = vmcb->interrupt_shadow;
     vmcb->exit_int_info = 0;
     processor(vmcb);
-    return true;
+    svm_exited(vp, exit);
 }
 
 spa_t image_phys(const void *p)
@@ -131,7 +133,7 @@ static int set_up(void **state)
     vp->slot = SLOT_CHILD;
     vp->loaded = true;
     vmcb = vmcb_of(vp);
-    svm_features = (struct svm_features){.flush_command = TLB_FLUSH_ASID, .clean_all = CLEAN_ALL};
+    svm_features = (struct svm_features){.flush_command = TLB_FLUSH_ASID};
     memset(&entered, 0, sizeof(entered));
     svm_vp_init(vp);
     vp->state.seg[SEG_CS].attributes = 0x9B;

@@ -58,11 +58,10 @@ static bool check(struct backend_features *features)
         .pause_filter = svm.edx & SVM_CPUID_PAUSE_FILTER,
         .tsc_aux = extended.edx & EXTENDED_EDX_TSCP,
         .flush_command = svm.edx & SVM_CPUID_FLUSH_BY_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL,
-        .clean_all = svm.edx & SVM_CPUID_CLEAN_BITS ? CLEAN_ALL : 0,
     };
     *features = (struct backend_features){
         .next_rip = svm_features.next_rip,
-        .clean_bits = svm_features.clean_all != 0,
+        .clean_bits = svm.edx & SVM_CPUID_CLEAN_BITS,
         .flush_by_asid = svm_features.flush_command == TLB_FLUSH_ASID,
         .accessed_dirty = true,
         .max_level = extended.edx & EXTENDED_EDX_1G ? 2 : 1,

@@ -269,7 +269,6 @@ enum {
 struct svm_features {
     bool next_rip, decode_assists, pause_filter, tsc_aux;
     uint8_t flush_command; /* enum tlb_control: the narrowest flush that the processor has */
-    uint32_t clean_all;    /* CLEAN_ALL, or 0 without clean bits */
 };
 extern struct svm_features svm_features;
 
@@ -305,11 +304,14 @@ static inline struct vmcb *vmcb_of(const struct vp *vp)
 }
 
 /*
- * entry.asm: enters the guest with vp->state.gpr (RAX and RSP: VMCB) and comes
- * back at the next exit with the guest's in the same place. False when
- * cpu->kicked was set, and nothing happened.
+ * entry.asm: enters the guest with vp->state.gpr (RAX and RSP: VMCB). At the
+ * next exit the guest's are in the same place, and it ends as a call of
+ * svm_exited; when cpu->kicked was set, nothing happened, of svm_not_entered.
+ * So nothing need be kept for afterwards, which counts: see svm_run.
  */
-bool svm_world_switch(struct vp *vp, spa_t vmcb);
+void svm_world_switch(struct vp *vp, struct exit *exit, spa_t vmcb);
+void svm_exited(struct vp *vp, struct exit *exit);
+void svm_not_entered(struct vp *vp, struct exit *exit);
 
 /* control.c: builds the permission maps; boot, once, before any VP runs. */
 void svm_control_init(void);
