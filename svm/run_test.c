@@ -16,6 +16,19 @@
 
 #define VMCB_SPA 0x1000UL
 
+static bool kicked;
+static void script(const struct vp *entering, spa_t spa);
+
+void svm_world_switch(struct vp *vp, struct exit *exit, spa_t vmcb)
+{
+    if (kicked) {
+        svm_not_entered(vp, exit);
+        return;
+    }
+    script(vp, vmcb);
+    svm_exited(vp, exit);
+}
+
 struct svm_features svm_features;
 static struct partition partition;
 static struct vp *vp;
@@ -25,7 +38,6 @@ static struct exit last;
 /* What the processor was given, and what it does. */
 static struct {
     unsigned entries;
-    bool kicked;
     uint64_t rip, rflags, event;
     uint8_t tlb_control;
     uint32_t exceptions;
@@ -33,14 +45,10 @@ static struct {
 } entered;
 static void (*processor)(struct vmcb *);
 
-void svm_world_switch(struct vp *entering, struct exit *exit, spa_t spa)
+static void script(const struct vp *entering, spa_t spa)
 {
     assert_ptr_equal(entering, vp);
     assert_int_equal(spa, VMCB_SPA);
-    if (entered.kicked) {
-        svm_not_entered(vp, exit);
-        return;
-    }
     entered.entries++;
     entered.rip = vmcb->save.rip;
     entered.rflags = vmcb->save.rflags;
@@ -50,7 +58,6 @@ void svm_world_switch(struct vp *entering, struct exit *exit, spa_t spa)
     entered.shadow = vmcb->interrupt_shadow;
     vmcb->exit_int_info = 0;
     processor(vmcb);
-    svm_exited(vp, exit);
 }
 
 spa_t image_phys(const void *p)
@@ -135,6 +142,7 @@ static int set_up(void **state)
     vmcb = vmcb_of(vp);
     svm_features = (struct svm_features){.flush_command = TLB_FLUSH_ASID};
     memset(&entered, 0, sizeof(entered));
+    kicked = false;
     svm_vp_init(vp);
     vp->state.seg[SEG_CS].attributes = 0x9B;
     vp->state.seg[SEG_SS].attributes = 0x93;
@@ -148,11 +156,11 @@ static void flushes_once(void **state)
 {
     (void)state;
     vp->flush = true;
-    entered.kicked = true;
+    kicked = true;
     enter(hypercalls);
     assert_int_equal(last.kind, EXIT_NOTHING);
     assert_true(vp->flush); /* it has not happened yet */
-    entered.kicked = false;
+    kicked = false;
     enter(hypercalls);
     assert_int_equal(entered.tlb_control, TLB_FLUSH_ASID);
     assert_false(vp->flush);
@@ -226,10 +234,10 @@ static void event_is_injected_once(void **state)
     (void)state;
     vp->state.event = (struct event){
         .valid = true, .type = EVENT_EXCEPTION, .vector = 14, .has_error = true, .error = 0x15};
-    entered.kicked = true;
+    kicked = true;
     enter(hypercalls);
     assert_true(vp->state.event.valid);
-    entered.kicked = false;
+    kicked = false;
     enter(hypercalls);
     assert_int_equal(entered.event, 0x1580000B0EUL | 0x15UL << 32);
     assert_false(vp->state.event.valid);
@@ -358,7 +366,7 @@ static void kicked_nmi_is_undone(void **state)
 {
     (void)state;
     vp->state.event = (struct event){.valid = true, .type = EVENT_NMI, .vector = VECTOR_NMI};
-    entered.kicked = true;
+    kicked = true;
     enter(hypercalls);
     assert_false(vp->state.nmi_masked);
     assert_true(vp->state.event.valid);
