@@ -1,5 +1,5 @@
-# `make run`, `make test`, `make lint`, `make bench`, `make fuzz`, and how the fuzz targets are
-# built: X_fuzz.c, for the build machine, by clang with libFuzzer. (Unit tests: scripts/unit.mk.)
+# `make run`, `make run-linux`, `make test`, `make lint`, `make bench`, `make fuzz`, and how the fuzz
+# targets are built: X_fuzz.c, for the build machine, by clang with libFuzzer. (Unit tests: scripts/unit.mk.)
 
 # What is missing on this machine is installed before anything is built; setup.sh says so.
 MACHINE ?= qemu
@@ -66,7 +66,11 @@ fuzz: $(FUZZERS)
 run: $(BUILD)/vellum.elf $(BUILD)/guests/statepage.elf
 	@scripts/boot.sh --machine $(MACHINE) --accel $(ACCEL) --timeout 300 $(BUILD)/guests/statepage.elf
 
+# Debian's stock kernel as the first partition: a shell (on Bochs its checks).
+run-linux: $(BUILD)/vellum.elf
+	@BUILD=$(BUILD) scripts/linux.sh shell --machine $(MACHINE) --accel $(ACCEL)
+
 bench: $(BUILD)/vellum.elf $(BUILD)/guests/bench.elf
 	@BUILD=$(BUILD) python3 scripts/bench.py
 
-.PHONY: host-tests test lint fuzz run bench
+.PHONY: host-tests test lint fuzz run run-linux bench
