@@ -68,6 +68,8 @@ FUZZ_SECONDS = 60
 UNIT_LIMIT = 300
 LINT_LIMIT = 600
 BOOT_LIMIT = 900
+LINUX_LIMIT = 240
+UNAVAILABLE = 77  # exit status: what it needs cannot be fetched here
 
 # ---- jobs -----------------------------------------------------------------------------------
 
@@ -152,8 +154,14 @@ def boot_jobs():
                   weight=80)
 
 
+def linux_jobs():
+    """Debian's stock kernel; about 20 s on an idle machine."""
+    yield Job("linux-qemu", ["scripts/linux.sh", "test", "--timeout", str(LINUX_LIMIT - 30)],
+              LINUX_LIMIT, weight=20)
+
+
 def all_jobs(fuzz_seconds):
-    return [*host_jobs(fuzz_seconds), *boot_jobs(), *guest_jobs()]
+    return [*host_jobs(fuzz_seconds), *boot_jobs(), *guest_jobs(), *linux_jobs()]
 
 # ---- running one ----------------------------------------------------------------------------
 
@@ -236,6 +244,9 @@ def judge(job, status, text):
                     outcome.lines.append(line)
             outcome.fail(f"exit status {status}")
         return outcome
+    if status == UNAVAILABLE:
+        reason = (text.strip().splitlines() or ["no reason given"])[-1]
+        return Outcome(skipped=1, lines=[f"skipped: {reason}"])
     outcome = read_tap(text)
     if status is None or status == 124:
         outcome.fail(f"over its time limit of {job.limit} s")
