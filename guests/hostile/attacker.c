@@ -242,7 +242,7 @@ static void msrs(void)
                   {0xC0000000, 0xC0001FFF},
                   {0xC0010000, 0xC0011FFF},
                   {0xFFFFFFF0, 0xFFFFFFFE}};
-    static const uint64_t values[] = {~0UL, 0x8000000000000000, 0x5555555555555555, 2};
+    static const uint64_t values[] = {~0UL, 2};
     for (unsigned n = 0; n < ARRAY_SIZE(ranges); n++) {
         bool all = true;
         for (unsigned v = 0; v < ARRAY_SIZE(values); v++) {
@@ -285,7 +285,7 @@ static void hypercalls(void)
     o = RUN(codes, .rbx = HYPERCALL_GPA, .rcx = 0, .rsi = 0xFFFF, .rdx = ~0UL, .r8 = ~0UL);
     tap_ok(ended(o, NO_VECTOR) && reg(R9) == 0, "all 65536 call codes with GPAs at ~0 are refused");
     memset(c.memory + in, 0xFF, PAGE_SIZE);
-    o = RUN(codes, .rbx = HYPERCALL_GPA, .rcx = 0, .rsi = 0xFFFF, .rdx = in, .r8 = out);
+    o = RUN(codes, .rbx = HYPERCALL_GPA, .rcx = 0, .rsi = 0x1FF, .rdx = in, .r8 = out);
     tap_ok(ended(o, NO_VECTOR) && reg(R9) <= 3,
            "with readable input of all ones %lu of them succeed (0x08, 0x46 need none)", reg(R9));
     o = RUN(bits, .rbx = HYPERCALL_GPA, .rcx = HVCALL_GET_PARTITION_ID, .rdx = in, .r8 = out);

@@ -15,6 +15,7 @@ void guest_main(void)
     test_control_words();
     test_races();
     test_hostile_child();
+    test_apic();
     uint64_t id = 0;
     uint64_t result = hypercall(HVCALL_GET_PARTITION_ID, 0, (uint64_t)&id);
     tap_ok(result == HV_STATUS_SUCCESS && id != 0, "after all this the hypervisor still answers");
