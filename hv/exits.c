@@ -36,7 +36,8 @@ static NOINLINE void on_cpuid(struct cpu *cpu, struct vp *vp)
 {
     uint64_t *gpr = vp->state.gpr;
     uint32_t leaf = (uint32_t)gpr[RAX];
-    struct cpuid_regs r = cpuid_for(vp, leaf, (uint32_t)gpr[RCX]);
+    struct cpuid_regs r;
+    cpuid_for(vp, leaf, (uint32_t)gpr[RCX], &r);
     if (vp->partition->intercept_count != 0 &&
         intercept_installed(vp->partition, HV_INTERCEPT_CPUID, leaf, 4)) {
         intercept_cpuid(cpu, vp, &r);
@@ -112,7 +113,7 @@ static bool apic_access(struct vp *vp, gpa_t gpa)
     enum decode_mode width = mode.code64                ? DECODE_64
                              : cs->attributes & BIT(14) ? DECODE_32
                                                         : DECODE_16;
-    uint8_t bytes[15];
+    uint8_t bytes[15] = {0}; /* those that cannot be read are printed all the same */
     unsigned count = translate_fetch(vp, linear, bytes, sizeof(bytes));
     struct decoded d;
     if ((gpa & 0xF) != 0 || !decode_memory_access(bytes, count, width, &d)) {
@@ -206,32 +207,26 @@ static NOINLINE void on_entry_failed(struct cpu *cpu, struct vp *vp)
     intercept_invalid_registers(cpu, vp);
 }
 
-static NOINLINE void remember_another(struct cpu *cpu, const struct vp *vp)
+/* A physical interrupt waits for the first partition: back to it, through every dispatch. */
+static NOINLINE void on_interrupt(struct cpu *cpu, struct vp *vp)
 {
-    struct exit_record *next = cpu->ring_last + 1;
-    if (next == cpu->ring + EXIT_RING)
-        next = cpu->ring;
-    *next = (struct exit_record){vp->state.rip, cpu->exit.detail, cpu->exit.reason, 1};
-    cpu->ring_last = next;
+    must(!vp->first);
+    do /* it would end each dispatch below in its turn, before a single instruction */
+        end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
+    while (!cpu->current->first);
 }
 
-/* For the diagnosis: the same exit at the same place, again and again, takes one record. */
-static inline void remember(struct cpu *cpu, const struct vp *vp)
+static NOINLINE void on_wbinvd(struct cpu *cpu, struct vp *vp)
 {
-    struct exit_record *last = cpu->ring_last;
-    if (last->rip == vp->state.rip && last->reason == cpu->exit.reason)
-        last->count++;
-    else
-        remember_another(cpu, vp);
+    if (vp->first)
+        __asm__ volatile("wbinvd" : : : "memory");
+    vp_advance(vp, cpu->exit.insn_length);
 }
 
-void handle_exit(struct cpu *cpu, struct vp *vp)
+/* Every case ends in a call, so that this function saves no register. */
+static NOINLINE void act(struct cpu *cpu, struct vp *vp)
 {
     const struct exit *e = &cpu->exit;
-    if (e->kind == EXIT_NOTHING)
-        return;
-    cpu->exit_counts[e->kind]++;
-    remember(cpu, vp);
     switch (e->kind) {
     case EXIT_HYPERCALL:
         hypercall(cpu, vp, e->insn_length);
@@ -249,10 +244,7 @@ void handle_exit(struct cpu *cpu, struct vp *vp)
         on_memory(cpu, vp);
         break;
     case EXIT_INTERRUPT:
-        must(!vp->first);
-        do /* it would end each dispatch below in its turn, before a single instruction */
-            end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
-        while (!cpu->current->first);
+        on_interrupt(cpu, vp);
         break;
     case EXIT_NMI: /* the host's handler has seen it */
     case EXIT_INTERRUPT_WINDOW:
@@ -286,9 +278,7 @@ void handle_exit(struct cpu *cpu, struct vp *vp)
         inject_gp(vp);
         break;
     case EXIT_WBINVD:
-        if (vp->first)
-            __asm__ volatile("wbinvd" : : : "memory");
-        vp_advance(vp, e->insn_length);
+        on_wbinvd(cpu, vp);
         break;
     case EXIT_ENTRY_FAILED:
         on_entry_failed(cpu, vp);
@@ -297,4 +287,29 @@ void handle_exit(struct cpu *cpu, struct vp *vp)
         panic("unexpected exit: %s (0x%x, detail %lx)", backend->exit_name(e->reason), e->reason,
               e->detail);
     }
+}
+
+/* For the diagnosis: the same exit at the same place, again and again, takes one record. */
+static NOINLINE void remember_another(struct cpu *cpu, struct vp *vp)
+{
+    struct exit_record *next = cpu->ring_last + 1;
+    if (next == cpu->ring + EXIT_RING)
+        next = cpu->ring;
+    *next = (struct exit_record){vp->state.rip, cpu->exit.detail, cpu->exit.reason, 1};
+    cpu->ring_last = next;
+    act(cpu, vp);
+}
+
+void handle_exit(struct cpu *cpu, struct vp *vp)
+{
+    if (cpu->exit.kind == EXIT_NOTHING)
+        return;
+    cpu->exit_counts[cpu->exit.kind]++;
+    struct exit_record *last = cpu->ring_last;
+    if (last->rip != vp->state.rip || last->reason != cpu->exit.reason) {
+        remember_another(cpu, vp);
+        return;
+    }
+    last->count++;
+    act(cpu, vp);
 }
