@@ -61,6 +61,8 @@ struct backend {
     void (*load)(struct vp *vp);
     /* Reads back only how the guest executes: cheaper than save. */
     struct vp_mode (*mode)(struct vp *vp);
+    /* Of a VP that has just exited: CPL 0 in 64-bit mode. All that most hypercalls ask of mode. */
+    bool (*in_kernel64)(struct vp *vp);
     uint64_t (*guest_cr4)(struct vp *vp); /* the guest's view of CR4, likewise */
     /* Exceptions (vp->exception_bitmap) and vp->intercept_all_msrs changed: put them into force. */
     void (*update_intercepts)(struct vp *vp);

@@ -173,25 +173,38 @@ static struct cpuid_regs child_leaf(struct vp *vp, uint32_t leaf, uint32_t suble
     return r;
 }
 
-struct cpuid_regs cpuid_for(struct vp *vp, uint32_t leaf, uint32_t subleaf)
+/* Leaves that are not the processor's own answer. */
+static __attribute__((noinline)) void special_leaf(struct vp *vp, uint32_t leaf, uint32_t subleaf,
+                                                   struct cpuid_regs *r)
 {
-    if (leaf >= 0x40000000 && leaf <= 0x400000FF)
-        return hypervisor_leaf(vp, leaf);
-    struct cpuid_regs r = vp->first ? cpuid(leaf, subleaf) : child_leaf(vp, leaf, subleaf);
+    if (leaf >= 0x40000000 && leaf <= 0x400000FF) {
+        *r = hypervisor_leaf(vp, leaf);
+        return;
+    }
+    *r = vp->first ? cpuid(leaf, subleaf) : child_leaf(vp, leaf, subleaf);
     switch (leaf) {
     case 1:
-        r.ecx &= ~(uint32_t)(ECX1_VMX | ECX1_SMX | ECX1_PDCM | ECX1_OSXSAVE);
-        r.ecx |= ECX1_HYPERVISOR;
+        r->ecx &= ~(uint32_t)(ECX1_VMX | ECX1_SMX | ECX1_PDCM | ECX1_OSXSAVE);
+        r->ecx |= ECX1_HYPERVISOR;
         if (backend->guest_cr4(vp) & CR4_OSXSAVE)
-            r.ecx |= ECX1_OSXSAVE;
+            r->ecx |= ECX1_OSXSAVE;
         break;
     case 0x80000001:
-        r.ecx &= ~(uint32_t)(ECX_81_SVM | ECX_81_SKINIT);
+        r->ecx &= ~(uint32_t)(ECX_81_SVM | ECX_81_SKINIT);
         break;
     case 0x8000000A:
-        return (struct cpuid_regs){0};
+        *r = (struct cpuid_regs){0};
+        break;
     default:
         break;
     }
-    return r;
+}
+
+void cpuid_for(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *r)
+{
+    /* Leaf 0 and the plain leaves from 2 on are the processor's own. */
+    if (vp->first && (leaf == 0 || leaf - 2 < 0x40000000 - 2))
+        *r = cpuid(leaf, subleaf);
+    else
+        special_leaf(vp, leaf, subleaf, r);
 }

@@ -5,8 +5,8 @@
 #include "hv/arch.h"
 #include "hv/vp.h"
 
-/* The answer to CPUID leaf/subleaf for this VP. The VP is loaded on this processor. */
-struct cpuid_regs cpuid_for(struct vp *vp, uint32_t leaf, uint32_t subleaf);
+/* The answer to CPUID leaf/subleaf for this VP, into *r. The VP is loaded on this processor. */
+void cpuid_for(struct vp *vp, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *r);
 
 /* Bits of the guest physical address width (CPUID 0x80000008), at most 48. */
 uint8_t physical_address_bits(void);

@@ -28,15 +28,15 @@
 #define CONTROL_REP_START (0xFFFUL << HV_CONTROL_REP_START_SHIFT)
 #define FAST_INPUT_SIZE   16
 
-static uint64_t partition_id_of(const struct vp *vp)
+static uint64_t field_of(const struct partition *caller, const struct call_row *row)
 {
-    return vp->partition->id;
+    return *(const uint64_t *)((const uint8_t *)caller + row->field);
 }
 
 /* The long way of a call that has a short one (answer_at_once). */
-static uint32_t call_at_once(struct call *call)
+static uint32_t call_field(struct call *call)
 {
-    call->output[0] = call->row->at_once(call->vp);
+    call->output[0] = field_of(call->caller, call->row);
     return HV_STATUS_SUCCESS;
 }
 
@@ -85,8 +85,9 @@ const struct call_row call_table[0x100] = {
                                       .refused = SIMPLE,
                                       .header = 8},
     [HVCALL_GET_PARTITION_ID] = {.name = "call_get_partition_id",
-                                 .handler = call_at_once,
-                                 .at_once = partition_id_of,
+                                 .handler = call_field,
+                                 .field = offsetof(struct partition, id),
+                                 .has_field = true,
                                  .privilege = PRIVILEGE_PARTITION_ID,
                                  .fields = "",
                                  .refused = SIMPLE,
@@ -256,7 +257,7 @@ static uint32_t run_rep(struct call *call)
 }
 
 /* Everything from the known code on. */
-static uint32_t answer(struct call *call)
+static uint32_t check_and_run(struct call *call)
 {
     uint64_t control = call->control, code = control & CONTROL_CODE;
     call->position = 0;
@@ -323,21 +324,21 @@ static uint64_t pair(const uint64_t *gpr, unsigned high, unsigned low)
 
 /*
  * The short way for calls with 8 bytes of output and nothing else, that need no
- * lock: the same checks on fewer facts. False: nothing done, take the long way.
+ * lock: the same checks on fewer facts. An aligned word crosses no page, and a
+ * page that this processor remembers lies inside the space. False: nothing
+ * done, take the long way.
  */
-static bool answer_at_once(struct vp *vp, unsigned insn_length)
+static inline bool answer_at_once(struct vp *vp, unsigned insn_length)
 {
     struct vp_state *s = &vp->state;
     const struct partition *caller = vp->partition;
-    uint64_t control = s->gpr[RCX];
-    if (control >= ARRAY_SIZE(call_table) || log_level >= LOG_DEBUG)
+    uint64_t control = s->gpr[RCX], output = s->gpr[R8];
+    if (control >= ARRAY_SIZE(call_table) || log_level >= LOG_DEBUG || (output & 7))
         return false;
     const struct call_row *row = &call_table[control];
-    if (!row->at_once || (row->privilege & ~caller->privileges) ||
-        !range_is_good(caller, s->gpr[R8], sizeof(uint64_t)))
+    if (!row->has_field || (row->privilege & ~caller->privileges))
         return false;
-    uint64_t value = row->at_once(vp);
-    if (!guest_write_word(&caller->space, s->gpr[R8], value))
+    if (!guest_write_word_again(&caller->space, output, field_of(caller, row)))
         return false;
     s->gpr[RAX] = HV_STATUS_SUCCESS;
     vp_advance(vp, insn_length);
@@ -360,7 +361,7 @@ static void answer_at_length(struct cpu *cpu, struct vp *vp, bool code64, unsign
         call.input_gpa = pair(gpr, RBX, RCX);
         call.output_gpa = pair(gpr, RDI, RSI);
     }
-    uint32_t outcome = answer(&call);
+    uint32_t outcome = check_and_run(&call);
     if (log_level >= LOG_DEBUG)
         call_print(&call, outcome);
     if (outcome == CALL_DISPATCH)
@@ -371,11 +372,20 @@ static void answer_at_length(struct cpu *cpu, struct vp *vp, bool code64, unsign
         put_back(&call, outcome, code64, insn_length);
 }
 
-void hypercall(struct cpu *cpu, struct vp *vp, unsigned insn_length)
+/* The caller's mode is not the usual one: look closely. */
+static __attribute__((noinline)) void answer(struct cpu *cpu, struct vp *vp, unsigned insn_length)
 {
     struct vp_mode mode = backend->mode(vp);
     if (!mode.protected_mode || mode.cpl != 0 || vp->partition->guest_os_id == 0)
         vp_inject_exception(vp, VECTOR_UD, false, 0);
-    else if (!mode.code64 || !answer_at_once(vp, insn_length))
+    else
         answer_at_length(cpu, vp, mode.code64, insn_length);
+}
+
+void hypercall(struct cpu *cpu, struct vp *vp, unsigned insn_length)
+{
+    if (!backend->in_kernel64(vp) || vp->partition->guest_os_id == 0)
+        answer(cpu, vp, insn_length);
+    else if (!answer_at_once(vp, insn_length))
+        answer_at_length(cpu, vp, true, insn_length);
 }

@@ -55,8 +55,10 @@ struct call_row {
     call_handler *handler;
     uint64_t privilege; /* the caller must have all of these bits */
     uint64_t refused;   /* bits of the control word that it does not take */
-    /* Calls with 8 bytes of output, no input and no lock: gives the output. Else NULL. */
-    uint64_t (*at_once)(const struct vp *vp);
+    /* Calls without input and lock whose output is one 8-byte field of the caller's struct
+       partition: its offset, for the short way (answer_at_once). Only if has_field. */
+    uint16_t field;
+    bool has_field;
     const char *fields; /* names and sizes of the input, for the debug line */
     uint16_t header;    /* bytes of input before any list */
     uint16_t output;    /* bytes of output of a simple call */

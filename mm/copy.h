@@ -21,19 +21,25 @@ bool guest_write(const struct space *space, gpa_t gpa, const void *from, size_t 
 bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t prot);
 
 /*
- * One word at an 8-byte aligned GPA, as guest_write: for the shortest hypercalls, whose output
- * mostly lies in the page that this processor wrote last.
+ * One word at an 8-byte aligned GPA of the page that this processor wrote last:
+ * for the shortest hypercalls. False, nothing done, when it is another page.
  */
-static inline bool guest_write_word(const struct space *space, gpa_t gpa, uint64_t word)
+static inline bool guest_write_word_again(const struct space *space, gpa_t gpa, uint64_t word)
 {
     struct cpu *cpu = this_cpu();
     const struct copy_cache *cache = &cpu->write_cache;
     (void)__atomic_exchange_n(&cpu->copying, 1, __ATOMIC_SEQ_CST); /* a copy section: mm/tlb.h */
     bool known = cache->generation == space->generation && cache->gpn == gpa >> PAGE_SHIFT;
-    if (known)
+    if (__builtin_expect(known, 1))
         *(volatile uint64_t *)(cache->page + (gpa & PAGE_MASK)) = word;
     __atomic_store_n(&cpu->copying, 0, __ATOMIC_RELEASE);
-    return known || guest_write(space, gpa, &word, sizeof(word));
+    return known;
+}
+
+/* One word at an 8-byte aligned GPA, as guest_write. */
+static inline bool guest_write_word(const struct space *space, gpa_t gpa, uint64_t word)
+{
+    return guest_write_word_again(space, gpa, word) || guest_write(space, gpa, &word, sizeof(word));
 }
 
 /* Whether guest_write_word would succeed now. */

@@ -143,7 +143,7 @@ bool svm_before_entry(struct vp *vp, struct exit *exit)
         exit->kind = EXIT_INTERRUPT_WINDOW;
         return false;
     }
-    if (!vp->want_interrupt_window)
+    if (!vp->want_interrupt_window && (vp->armed & ARMED_WINDOW))
         svm_arm(vp, 0, ARMED_WINDOW);
     if (vp->state.event.valid) {
         /* An event's delivery cannot be stepped; a masked NMI then waits for the next IRET. */

@@ -186,6 +186,12 @@ struct vp_mode svm_mode(struct vp *vp)
     };
 }
 
+bool svm_in_kernel64(struct vp *vp)
+{
+    const struct vmcb_save *from = &vmcb_of(vp)->save;
+    return from->cpl == 0 && (from->cs.attributes & VMCB_SEGMENT_LONG) && (from->efer & EFER_LMA);
+}
+
 uint64_t svm_guest_cr4(struct vp *vp)
 {
     return vmcb_of(vp)->save.cr4;

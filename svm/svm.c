@@ -96,6 +96,7 @@ const struct backend svm_backend = {
     .save = svm_save,
     .load = svm_load,
     .mode = svm_mode,
+    .in_kernel64 = svm_in_kernel64,
     .guest_cr4 = svm_guest_cr4,
     .update_intercepts = svm_update_intercepts,
     .run = svm_run,

@@ -120,7 +120,7 @@ void vmx_configure(struct vp *vp)
         vmwrite(zero[i], 0);
 
     v->primary = vmx_caps.primary[vp->first];
-    v->windows = 0;
+    v->windows = WINDOWS_UNKNOWN;
     v->exceptions = 0;
     vmwrite(VMCS_PIN_CONTROLS, vmx_caps.pin[vp->first]);
     vmwrite(VMCS_PRIMARY_CONTROLS, v->primary);

@@ -12,16 +12,17 @@
 /* Hardware exceptions that push an error code: 8, 10 to 14, 17. */
 #define VECTORS_WITH_ERROR (1U << VECTOR_DF | 0x1FU << VECTOR_TS | 1U << VECTOR_AC)
 
-void vmx_ask_for_windows(struct vp *vp, uint16_t windows)
+void vmx_ask_for_windows(struct vp *vp)
 {
     struct vmx_vp *v = vmx_of(vp);
-    v->primary &= ~(uint32_t)(PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
+    uint32_t primary = v->primary & ~(uint32_t)(PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW);
     if (vp->want_interrupt_window)
-        v->primary |= PRIMARY_INTERRUPT_WINDOW;
+        primary |= PRIMARY_INTERRUPT_WINDOW;
     if (vp->want_nmi_window)
-        v->primary |= PRIMARY_NMI_WINDOW;
-    vmwrite(VMCS_PRIMARY_CONTROLS, v->primary);
-    v->windows = windows;
+        primary |= PRIMARY_NMI_WINDOW;
+    if (primary != v->primary)
+        vmwrite(VMCS_PRIMARY_CONTROLS, primary);
+    v->primary = primary;
 }
 
 /* Programs vp->state.event (SDM 27.2.1.3, 27.6). An error code goes with exactly those exceptions
@@ -77,7 +78,10 @@ void vmx_nmi_exit(struct vp *vp, struct exit *exit)
 {
     __asm__ volatile("int $2" : : : "memory");
     exit->kind = EXIT_NMI;
-    vmx_of(vp)->halted = vmread(VMCS_GUEST_ACTIVITY) == ACTIVITY_HLT;
+    if (vmread(VMCS_GUEST_ACTIVITY) == ACTIVITY_HLT) {
+        vmx_of(vp)->halted = true;
+        vmx_of(vp)->windows = WINDOWS_UNKNOWN;
+    }
 }
 
 /* #DB and #AC of a child are taken only so that their delivery cannot go on for ever. */

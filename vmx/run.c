@@ -71,8 +71,6 @@ static inline void rip_moved(struct vp *vp)
     uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
     if (blocking & (BLOCKING_STI | BLOCKING_MOV_SS))
         vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocking & ~(BLOCKING_STI | BLOCKING_MOV_SS));
-    if (v->halted)
-        vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
     if (vp->state.rflags & RFLAGS_TF && vp->state.rip - v->last_rip <= LONGEST_INSTRUCTION)
         vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }
@@ -239,11 +237,19 @@ static __attribute__((noinline)) void decode(struct vp *vp, struct exit *exit, u
     }
 }
 
-/* The guest did not run. */
-static __attribute__((noinline)) void not_entered(struct vp *vp, struct exit *exit, unsigned how)
+/* The guest did not run: what prepare() took for done is not. */
+void vmx_not_entered(struct vp *vp, struct exit *exit, unsigned how)
 {
-    if (vp->state.event.valid)
+    struct vmx_vp *v = vmx_of(vp);
+    if (v->attempt & ATTEMPT_EVENT) {
         vmwrite(VMCS_ENTRY_INTR_INFO, 0);
+        vp->state.event.valid = true;
+    }
+    if (v->attempt & ATTEMPT_LAUNCH)
+        vp->launched = false;
+    v->halted = v->attempt & ATTEMPT_HALTED;
+    v->attempt = 0;
+    v->windows = WINDOWS_UNKNOWN;
     exit->kind = EXIT_NOTHING;
     exit->insn_length = 0;
     if (how == VMX_KICKED)
@@ -261,38 +267,15 @@ static __attribute__((noinline)) void not_entered(struct vp *vp, struct exit *ex
 }
 
 /*
- * Hot: a hypercall's way through here counts every instruction. What is rare is
- * in functions that are called last, so that this one needs no registers of its own.
+ * vmx_run and vmx_exited are hot: a hypercall's way through them counts every
+ * instruction, so they leave no call behind them that would need a register
+ * saved, and what is rare is prepare()'s.
  */
-static inline __attribute__((always_inline)) void enter(struct vp *vp, struct exit *exit)
+void vmx_exited(struct vp *vp, struct exit *exit)
 {
     struct vp_state *state = &vp->state;
-    if (state->rip != vmx_of(vp)->last_rip)
-        rip_moved(vp);
-    vmwrite(VMCS_GUEST_RIP, state->rip);
-    vmwrite(VMCS_GUEST_RSP, state->gpr[RSP]);
-    vmwrite(VMCS_GUEST_RFLAGS, state->rflags);
-
-    unsigned how; /* what vmx_enter would have to keep is clobbered instead, and saved only once */
-    __asm__ volatile("call vmx_enter"
-                     : "=a"(how), "+D"(vp), "+S"(exit)
-                     :
-                     : "rbx", "rcx", "rdx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-                       "r15", "cc", "memory");
-    if (how != VMX_ENTERED) {
-        not_entered(vp, exit, how);
-        return;
-    }
     uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
     exit->reason = reason;
-    if (reason & VMX_REASON_FAILED) {
-        not_entered(vp, exit, VMX_ENTERED);
-        return;
-    }
-    state = &vp->state;
-    vp->launched = true;
-    state->event.valid = false;
-    vmx_of(vp)->halted = false;
     vmread_to(VMCS_GUEST_RSP, &state->gpr[RSP]);
     vmread_to(VMCS_GUEST_RFLAGS, &state->rflags);
     vmx_of(vp)->last_rip = state->rip = vmread(VMCS_GUEST_RIP);
@@ -302,29 +285,68 @@ static inline __attribute__((always_inline)) void enter(struct vp *vp, struct ex
         exit->detail = 0;
         return;
     }
-    decode(vp, exit, reason & VMX_REASON_BASIC_MASK);
+    if (reason & VMX_REASON_FAILED)
+        vmx_not_entered(vp, exit, VMX_ENTERED);
+    else
+        decode(vp, exit, reason & VMX_REASON_BASIC_MASK);
 }
 
-static __attribute__((noinline)) void prepare_and_enter(struct vp *vp, struct exit *exit,
-                                                        uint16_t windows)
+static inline void write_hot(struct vp *vp)
 {
+    if (vp->state.rip != vmx_of(vp)->last_rip)
+        rip_moved(vp);
+    vmwrite(VMCS_GUEST_RIP, vp->state.rip);
+    vmwrite(VMCS_GUEST_RSP, vp->state.gpr[RSP]);
+    vmwrite(VMCS_GUEST_RFLAGS, vp->state.rflags);
+}
+
+/*
+ * An entry at which something else than the registers changes. It takes what it
+ * does for done; vmx_not_entered knows from v->attempt what is to be taken
+ * back. The next run comes here again, to find that it was right.
+ */
+static __attribute__((noinline)) void prepare(struct vp *vp, struct exit *exit, uint16_t windows)
+{
+    struct vmx_vp *v = vmx_of(vp);
+    bool launched = vp->launched;
+    v->attempt = 0;
     if (vp->flush)
         flush(vp);
-    if (windows != vmx_of(vp)->windows)
-        vmx_ask_for_windows(vp, windows);
-    if (vp->state.event.valid)
+    vmx_ask_for_windows(vp);
+    v->windows = windows;
+    if (v->halted && vp->state.rip != v->last_rip)
+        vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
+    else if (v->halted)
+        v->attempt |= ATTEMPT_HALTED;
+    v->halted = false;
+    if (vp->state.event.valid) {
         vmx_inject(vp);
-    enter(vp, exit);
+        vp->state.event.valid = false;
+        v->attempt |= ATTEMPT_EVENT;
+    }
+    if (!launched) {
+        vp->launched = true;
+        v->attempt |= ATTEMPT_LAUNCH;
+    }
+    if (v->attempt)
+        v->windows = WINDOWS_UNKNOWN;
+    write_hot(vp);
+    if (launched)
+        vmx_resume(vp, exit);
+    else
+        vmx_launch(vp, exit);
 }
 
 void vmx_run(struct vp *vp, struct exit *exit)
 {
     uint16_t windows;
     __builtin_memcpy(&windows, &vp->want_interrupt_window, sizeof(windows));
-    if (vp->flush || vp->state.event.valid || windows != vmx_of(vp)->windows)
-        prepare_and_enter(vp, exit, windows);
-    else
-        enter(vp, exit);
+    if (vp->flush || vp->state.event.valid || windows != vmx_of(vp)->windows) {
+        prepare(vp, exit, windows);
+        return;
+    }
+    write_hot(vp);
+    vmx_resume(vp, exit);
 }
 _Static_assert(offsetof(struct vp, want_nmi_window) ==
                    offsetof(struct vp, want_interrupt_window) + 1,

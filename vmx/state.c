@@ -32,17 +32,24 @@ static uint64_t in_processor[MAX_CPUS][SW_COUNT];
 
 /* Values that the processor refuses were refused when they were set; none may fault here, or leave
    another VP's value in place. */
-static __attribute__((noinline)) void change_msr(uint64_t *now, uint32_t msr, uint64_t value)
+static void switch_msr(uint64_t *now, uint32_t msr, uint64_t value)
 {
+    if (*now == value)
+        return;
     if (!wrmsr_safe(msr, value))
         wrmsr(msr, value = 0);
     *now = value;
 }
 
-static inline void switch_msr(uint64_t *now, uint32_t msr, uint64_t value)
+static __attribute__((noinline)) void switch_msrs(const struct vp_state *s, uint64_t *now)
 {
-    if (*now != value)
-        change_msr(now, msr, value);
+    switch_msr(&now[SW_STAR], MSR_STAR, s->star);
+    switch_msr(&now[SW_LSTAR], MSR_LSTAR, s->lstar);
+    switch_msr(&now[SW_CSTAR], MSR_CSTAR, s->cstar);
+    switch_msr(&now[SW_SFMASK], MSR_SFMASK, s->sfmask);
+    switch_msr(&now[SW_KERNEL_GS_BASE], MSR_KERNEL_GS_BASE, s->kernel_gs_base);
+    if (vmx_caps.rdtscp)
+        switch_msr(&now[SW_TSC_AUX], MSR_TSC_AUX, s->tsc_aux);
 }
 
 bool vmx_is_switched_msr(uint32_t msr)
@@ -89,13 +96,10 @@ static void write_unswitched(const struct vp *vp)
     uint64_t *now = in_processor[this_cpu()->index];
     write_cr2(s->cr2);
     write_dr6((uint32_t)s->dr6);
-    switch_msr(&now[SW_STAR], MSR_STAR, s->star);
-    switch_msr(&now[SW_LSTAR], MSR_LSTAR, s->lstar);
-    switch_msr(&now[SW_CSTAR], MSR_CSTAR, s->cstar);
-    switch_msr(&now[SW_SFMASK], MSR_SFMASK, s->sfmask);
-    switch_msr(&now[SW_KERNEL_GS_BASE], MSR_KERNEL_GS_BASE, s->kernel_gs_base);
-    if (vmx_caps.rdtscp)
-        switch_msr(&now[SW_TSC_AUX], MSR_TSC_AUX, s->tsc_aux);
+    if ((now[SW_STAR] ^ s->star) | (now[SW_LSTAR] ^ s->lstar) | (now[SW_CSTAR] ^ s->cstar) |
+        (now[SW_SFMASK] ^ s->sfmask) | (now[SW_KERNEL_GS_BASE] ^ s->kernel_gs_base) |
+        (now[SW_TSC_AUX] ^ s->tsc_aux))
+        switch_msrs(s, now);
     if (vp->first)
         write_cr8(s->cr8 & 0xF);
 }
@@ -113,10 +117,11 @@ static void read_segments(struct vp_state *s)
         vmread_to(VMCS_GUEST_ES_LIMIT + 2 * i, (uint64_t *)&seg->limit);
         vmread_to(VMCS_GUEST_ES_SELECTOR + 2 * i, (uint64_t *)&seg->selector);
         uint32_t ar = (uint32_t)vmread(VMCS_GUEST_ES_AR + 2 * i);
-        seg->attributes = (uint16_t)(ar & SEGMENT_AR_MASK & ~(ar >> 9 & SEGMENT_PRESENT));
+        if (ar & SEGMENT_UNUSABLE) /* and then the rest is undefined */
+            ar &= SEGMENT_AR_MASK & ~SEGMENT_PRESENT;
+        seg->attributes = (uint16_t)ar;
     }
 }
-_Static_assert(SEGMENT_UNUSABLE >> 9 == SEGMENT_PRESENT, "what is unusable is not present");
 
 /* What is not present is unusable, but for CS and TR, which must be usable: the entry fails. */
 static void write_segments(const struct vp_state *s)
@@ -300,6 +305,7 @@ void vmx_switch_out(struct vp *vp)
     if (!vp->first) {
         vmclear(vp->control_spa);
         vp->launched = false;
+        vmx_of(vp)->windows = WINDOWS_UNKNOWN;
     }
     vp->loaded = false;
 }
@@ -332,6 +338,14 @@ struct vp_mode vmx_mode(struct vp *vp)
         word |= PROTECTED_MODE;
     __builtin_memcpy(&mode, &word, sizeof(mode));
     return mode;
+}
+
+bool vmx_in_kernel64(struct vp *vp)
+{
+    enum { SEGMENT_LONG = 1 << 13, SEGMENT_DPL = 3 << 5 };
+    (void)vp;
+    return !(vmread(VMCS_GUEST_SS_AR) & SEGMENT_DPL) && (vmread(VMCS_GUEST_CS_AR) & SEGMENT_LONG) &&
+           (vmread(VMCS_GUEST_EFER) & EFER_LMA);
 }
 
 uint64_t vmx_guest_cr4(struct vp *vp)

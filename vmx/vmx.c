@@ -206,6 +206,7 @@ const struct backend vmx_backend = {
     .save = vmx_save,
     .load = vmx_load,
     .mode = vmx_mode,
+    .in_kernel64 = vmx_in_kernel64,
     .guest_cr4 = vmx_guest_cr4,
     .update_intercepts = vmx_update_intercepts,
     .run = vmx_run,

@@ -137,6 +137,10 @@ struct vmx_capabilities {
 };
 extern struct vmx_capabilities vmx_caps;
 
+/* What the last entry took for done, until it is known to have succeeded. */
+enum vmx_attempt { ATTEMPT_LAUNCH = 1, ATTEMPT_EVENT = 2, ATTEMPT_HALTED = 4 };
+#define WINDOWS_UNKNOWN UINT16_MAX /* no value of the two bools: the next entry is not a hot one */
+
 /* vp->vendor as this backend uses it. */
 struct vmx_vp {
     uint64_t last_rip;   /* state.rip of the last exit or load: it differs when it was moved */
@@ -144,6 +148,7 @@ struct vmx_vp {
     uint32_t exceptions; /* EXCEPTION_BITMAP as the VMCS has it */
     uint32_t host_cpu;   /* index + 1 of the processor whose host state the VMCS has */
     uint16_t windows;    /* want_interrupt_window and want_nmi_window as `primary` has them */
+    uint8_t attempt;     /* enum vmx_attempt */
     bool configured;     /* the controls have been written once */
     bool halted;         /* by HLT, when it left by an NMI: so is the activity state */
 };
@@ -213,6 +218,7 @@ struct vp_mode vmx_mode(struct vp *vp);
    to be changed. The VMCS is current. */
 bool vmx_fix_pending_debug(uint64_t rflags);
 
+bool vmx_in_kernel64(struct vp *vp);
 uint64_t vmx_guest_cr4(struct vp *vp);
 bool vmx_is_switched_msr(uint32_t msr);
 /* A guest's WRMSR of one of them; the VP is loaded. False: #GP. */
@@ -221,7 +227,7 @@ bool vmx_write_switched_msr(struct vp *vp, uint32_t msr, uint64_t value);
 void vmx_read_switched_msrs(void);
 
 /* event.c; the VP is loaded. */
-void vmx_ask_for_windows(struct vp *vp, uint16_t windows);
+void vmx_ask_for_windows(struct vp *vp);
 void vmx_inject(struct vp *vp);
 void vmx_take_back_event(struct vp *vp);
 void vmx_block_nmis_again(struct vp *vp);
@@ -242,8 +248,12 @@ const char *vmx_instruction_error(uint32_t number);
 /* Prints each rule of SDM 27.3.1 that the current VMCS breaks; returns how many. */
 unsigned vmx_explain_guest_state(void);
 
-/* entry.asm: 0 after an exit, 1 not entered (kicked), 2 VMLAUNCH or VMRESUME failed. */
+/* entry.asm: enters, and ends in one of the two of run.c. The VMCS is current. */
 enum vmx_entered { VMX_ENTERED, VMX_KICKED, VMX_FAILED };
+void vmx_launch(struct vp *vp, struct exit *exit);
+void vmx_resume(struct vp *vp, struct exit *exit);
+void vmx_exited(struct vp *vp, struct exit *exit);
+void vmx_not_entered(struct vp *vp, struct exit *exit, unsigned how);
 extern char vmx_exit_point[];
 
 #endif

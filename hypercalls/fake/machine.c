@@ -54,6 +54,12 @@ static struct vp_mode mode(struct vp *vp)
     return fake_mode;
 }
 
+static bool in_kernel64(struct vp *vp)
+{
+    struct vp_mode m = mode(vp);
+    return m.code64 && m.cpl == 0;
+}
+
 static uint64_t guest_cr4(struct vp *vp)
 {
     return vp->state.cr4;
@@ -68,6 +74,7 @@ static struct backend fake_backend = {
     .save = vp_nothing,
     .load = vp_nothing,
     .mode = mode,
+    .in_kernel64 = in_kernel64,
     .guest_cr4 = guest_cr4,
     .update_intercepts = vp_nothing,
 };
