@@ -19,7 +19,7 @@ def need_ovmf(function):
 
 
 def usb_stick(iso):
-    return ["-device", "qemu-xhci", "-drive", f"if=none,id=stick,format=raw,file={iso}",
+    return ["-device", "qemu-xhci", "-drive", f"if=none,id=stick,format=raw,snapshot=on,file={iso}",
             "-device", "usb-storage,drive=stick"]
 
 
