@@ -18,7 +18,7 @@
 
 #define MSR_GPN(value)    ((value) >> PAGE_SHIFT)
 #define MSR_PAGE_ENABLE   1UL
-#define CRASH_MESSAGE_MAX 1024
+#define CRASH_MESSAGE_MAX PAGE_SIZE
 
 static uint64_t privilege_for(uint32_t msr)
 {
