@@ -13,6 +13,7 @@
 
 #define FEATURE_CONTROL_LOCKED 1UL
 #define VM_CR_SVM_LOCKED       (BIT(3) | BIT(4)) /* LOCK and SVMDIS, APM 15.30.1 */
+#define MTRR_ENABLE            BIT(11)
 #define MSR_UCODE_REVISION     0x8B
 #define MSR_UCODE_WRITE        0x79
 #define MSR_UCODE_WRITE_AMD    0xC0010020
@@ -111,7 +112,9 @@ static bool first_write(struct vp *vp, uint32_t msr, uint64_t value)
         uint64_t old;
         if (!rdmsr_safe(msr, &old))
             return false;
-        if (old != value)
+        /* While it changes others, a system switches all of them off for a moment. */
+        bool off = msr == MSR_MTRR_DEF_TYPE && !(value & MTRR_ENABLE);
+        if (old != value && !off)
             say_warn("VP %u changes MTRR 0x%x to 0x%lx: memory types stay as they were at boot",
                      vp->index, msr, value);
         return true;
