@@ -67,7 +67,7 @@ static const char *parse_memory(const uint8_t *file, struct linux_image *image)
     image->initrd_end_max = field(file, FIELD_INITRD_MAX, 4) + 1;
     image->command_line_max = field(file, FIELD_COMMAND_LINE, 4);
     if (image->alignment == 0 || (image->alignment & (image->alignment - 1)) != 0 ||
-        image->alignment > MAX_ALIGNMENT)
+        image->alignment > MAX_ALIGNMENT || (image->preferred & PAGE_MASK) != 0)
         return "its Linux header asks for an impossible alignment";
     image->alignment = max_u64(image->alignment, PAGE_SIZE);
     if (image->preferred >= GIB(4) || image->preferred + image->memory_size > GIB(4))
