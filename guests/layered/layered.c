@@ -2,8 +2,7 @@
  * A layered host: the rows of the placement table that name a page of the caller's own, and the
  * order of calls of Linux's driver. Runs with role=layered on the hypervisor's command line.
  */
-#include "guests/lib/child.h"
-#include "guests/lib/guest.h"
+#include "guests/layered/places.h"
 #include "hv/partition.h"
 #include "hv/vp.h"
 
@@ -15,8 +14,6 @@
 #define REGISTERS  HV_VP_STATE_PAGE_REGISTERS
 #define MESSAGE    HV_VP_STATE_PAGE_INTERCEPT_MESSAGE
 #define PATTERN    0x1A7E4EDUL
-
-extern const uint8_t vm_code[], vm_code_end[]; /* vm.asm */
 
 static struct child vm; /* vps[].registers and .message: pages of ours */
 static uint32_t deposited;
@@ -233,6 +230,7 @@ void guest_main(void)
         return;
     }
     struct hv_output_memory_balance before, after;
+    cpu_start_all();
     child_balance(HV_PARTITION_ID_SELF, &before);
     roles();
     create_vm();
@@ -246,4 +244,5 @@ void guest_main(void)
     child_balance(HV_PARTITION_ID_SELF, &after);
     tap_ok(before.available + before.in_use == after.available + after.in_use,
            "the host's own pool has as many pages as before");
+    test_places();
 }
