@@ -7,7 +7,7 @@
 
 #define MAX_MEMORY_RANGES 128
 #define MAX_MODULES       32
-#define COMMAND_LINE_SIZE 1024
+#define COMMAND_LINE_SIZE 2048 /* with the zero at its end; a longer one is refused */
 
 enum memory_kind { /* the multiboot and E820 numbers */
                    MEMORY_AVAILABLE = 1,

@@ -42,7 +42,7 @@ static void take_loader_information(uint32_t magic, uint32_t information)
                        : "its information structure has an impossible size";
     }
     if (problem != NULL)
-        boot_refuse("this is no Multiboot loader that Vellum understands: %s", problem);
+        boot_refuse("what the boot loader hands over cannot be used: %s", problem);
     if (memory_map_top(&boot_info.memory) == 0)
         boot_refuse("the boot loader tells of no available memory");
 }

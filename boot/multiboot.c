@@ -5,6 +5,8 @@
 
 static const char too_many_ranges[] = "the memory map has too many ranges";
 static const char bad_module[] = "a module ends before it begins";
+static const char long_line[] = "a command line is longer than 2047 characters";
+_Static_assert(COMMAND_LINE_SIZE == 2048 && MAX_MODULES == 32, "named in messages");
 
 /* Copies a structure out of memory. */
 static bool fetch(phys_reader read, spa_t spa, void *to, uint64_t size)
@@ -15,20 +17,20 @@ static bool fetch(phys_reader read, spa_t spa, void *to, uint64_t size)
     return from != NULL;
 }
 
-/* Copies a string, cut to what `to` holds. False when memory ends before the string does. */
-static bool fetch_string(phys_reader read, spa_t spa, char to[COMMAND_LINE_SIZE])
+/* Copies a command line. NULL, or what is wrong with it; it is a string all the same. */
+static const char *fetch_line(phys_reader read, spa_t spa, char to[COMMAND_LINE_SIZE])
 {
-    for (uint32_t i = 0; i < COMMAND_LINE_SIZE - 1; i++) {
+    for (uint32_t i = 0; i < COMMAND_LINE_SIZE; i++) {
         to[i] = 0;
         const char *c = read(spa + i, 1);
         if (c == NULL)
-            return false;
+            return "a command line lies outside memory";
         if (*c == 0)
-            return true;
-        to[i] = *c;
+            return NULL;
+        if (i < COMMAND_LINE_SIZE - 1)
+            to[i] = *c;
     }
-    to[COMMAND_LINE_SIZE - 1] = 0;
-    return true;
+    return long_line;
 }
 
 /* A machine that tells only two sizes: from 0, and from 1 MiB. */
@@ -44,7 +46,7 @@ static const char *add_module(struct boot_info *info, uint64_t start, uint64_t e
                               struct module **module)
 {
     if (info->module_count == MAX_MODULES)
-        return "there are too many modules";
+        return "there are more than 32 modules";
     if (end < start)
         return bad_module;
     *module = &info->modules[info->module_count++];
@@ -80,11 +82,10 @@ static const char *take_modules1(phys_reader read, spa_t at, uint32_t count, str
             return "the module list lies outside memory";
         struct module *module;
         const char *problem = add_module(info, entry.start, entry.end, &module);
+        if (problem == NULL && entry.command_line != 0)
+            problem = fetch_line(read, entry.command_line, module->command_line);
         if (problem != NULL)
             return problem;
-        if (entry.command_line != 0 &&
-            !fetch_string(read, entry.command_line, module->command_line))
-            return "a module's command line lies outside memory";
     }
     return NULL;
 }
@@ -94,11 +95,12 @@ const char *multiboot1_parse(phys_reader read, spa_t address, struct boot_info *
     struct multiboot1_info mbi;
     if (!fetch(read, address, &mbi, sizeof(mbi)))
         return "the information structure lies outside memory";
-    if ((mbi.flags & MULTIBOOT1_HAS_COMMAND_LINE) &&
-        !fetch_string(read, mbi.command_line, info->command_line))
-        return "the command line lies outside memory";
+    const char *problem = NULL;
+    if (mbi.flags & MULTIBOOT1_HAS_COMMAND_LINE)
+        problem = fetch_line(read, mbi.command_line, info->command_line);
+    if (problem != NULL)
+        return problem;
 
-    const char *problem;
     if (mbi.flags & MULTIBOOT1_HAS_MEMORY_MAP)
         problem = take_map1(read, mbi.map, mbi.map_length, info);
     else if (mbi.flags & MULTIBOOT1_HAS_MEMORY)
@@ -137,13 +139,14 @@ static uint32_t get32(const uint8_t *bytes)
     return value;
 }
 
-/* The string that fills the rest of a tag. */
-static void take_text(char to[COMMAND_LINE_SIZE], const uint8_t *bytes, uint64_t size)
+/* The command line that fills the rest of a tag. NULL, or what is wrong with it. */
+static const char *take_line(char to[COMMAND_LINE_SIZE], const uint8_t *bytes, uint64_t size)
 {
     uint64_t i = 0;
     for (; i < size && i < COMMAND_LINE_SIZE - 1 && bytes[i] != 0; i++)
         to[i] = (char)bytes[i];
     to[i] = 0;
+    return i < size && bytes[i] != 0 ? long_line : NULL;
 }
 
 static const char *take_map2(const uint8_t *body, uint64_t size, struct boot_info *info)
@@ -171,7 +174,7 @@ static const char *take_module2(const uint8_t *body, uint64_t size, struct boot_
     struct module *module;
     const char *problem = add_module(info, get32(body), get32(body + 4), &module);
     if (problem == NULL)
-        take_text(module->command_line, body + 8, size - 8);
+        problem = take_line(module->command_line, body + 8, size - 8);
     return problem;
 }
 
@@ -203,7 +206,7 @@ const char *multiboot2_parse(const uint8_t *bytes, uint64_t size, struct boot_in
             ended = true;
             break;
         case TAG_COMMAND_LINE:
-            take_text(info->command_line, body, body_size);
+            problem = take_line(info->command_line, body, body_size);
             break;
         case TAG_MODULE:
             problem = take_module2(body, body_size, info);

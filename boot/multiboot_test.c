@@ -168,9 +168,18 @@ static void long_command_line_1(void **state)
 {
     (void)state;
     build1();
-    memset(fake_memory + TEXT, 'x', 2 * COMMAND_LINE_SIZE);
+    memset(fake_memory + TEXT, 'x', COMMAND_LINE_SIZE - 1);
+    fake_memory[TEXT + COMMAND_LINE_SIZE - 1] = 0;
     assert_null(parse1());
     assert_int_equal(strlen(info.command_line), COMMAND_LINE_SIZE - 1);
+    fake_memory[TEXT + COMMAND_LINE_SIZE - 1] = 'x'; /* one character more */
+    fake_memory[TEXT + COMMAND_LINE_SIZE] = 0;
+    assert_non_null(parse1());
+    build1();
+    memset(fake_memory + TEXT, 'x', 2 * COMMAND_LINE_SIZE);
+    mbi.command_line = TEXT + 2 * COMMAND_LINE_SIZE; /* only the modules' lines */
+    assert_non_null(parse1());
+    build1();
     memset(fake_memory + FAKE_MEMORY_SIZE - 100, 'x', 100);
     mbi.command_line = FAKE_MEMORY_SIZE - 100;
     assert_non_null(parse1());
@@ -359,10 +368,16 @@ static void text_without_an_end_2(void **state)
 {
     (void)state;
     begin2();
-    memset(tag(1, 3000), 'x', 3000);
+    memset(tag(1, COMMAND_LINE_SIZE - 1), 'x', COMMAND_LINE_SIZE - 1);
     tag(0, 0);
     assert_null(parse2(block_size));
     assert_int_equal(strlen(info.command_line), COMMAND_LINE_SIZE - 1);
+    for (uint32_t size = COMMAND_LINE_SIZE; size < 3 * COMMAND_LINE_SIZE; size += 500) {
+        begin2();
+        memset(tag(1, size), 'x', size);
+        tag(0, 0);
+        assert_non_null(parse2(block_size));
+    }
 }
 
 int main(void)
