@@ -42,6 +42,9 @@ def cases():
         r"^the first module cannot be started: too little memory", "-kernel", IMAGE, "-initrd",
         f"{kernels.write('kernel', kernels.elf([(0x100000, 16, 40 << 20)]))},"
         f"{kernels.write('module', bytes(20 << 20))}", memory=64)
+    yield "33 modules", lambda: refuses(
+        r"cannot be used: there are more than 32 modules$", *kernel_arguments()[:-1],
+        ",".join(33 * [kernels.write("part", b"part")]))
     yield "8 MiB of memory", lambda: refuses(r"^too little memory: Vellum needs \d+ MiB",
                                              *kernel_arguments(), memory=8)
     yield "a pool larger than memory", lambda: refuses(

@@ -18,6 +18,12 @@ def of_size(cpus, memory, machine="pc", cpu="max"):
         run.need(kept <= KEPT_LIMIT, f"{kept} KiB are kept from the guest")
 
 
+def processors(cpus, found, *arguments):
+    """Tables that are not plain: gaps in the APIC ids, disabled processors, no tables."""
+    runs_well(qemu(*arguments, *kernel_arguments(f"expect={found}", "log=debug"), cpus=cpus),
+              processors=found)
+
+
 def bochs_of_size(cpus, memory, machine):
     runs_well(boot(machine=machine, cpus=cpus, memory=memory, hv="log=debug",
                    line=f"expect={cpus}"), memory, cpus)
@@ -94,11 +100,16 @@ def elf64():
 def cases():
     for cpus, memory, machine in ((1, 256, "pc"), (2, 256, "q35"), (4, 512, "pc"), (1, 512, "q35"),
                                   (4, 3072, "q35"), (2, 3072, "pc"), (2, 6144, "pc"),
-                                  (1, 8192, "q35"), (4, 8192, "pc")):
+                                  (1, 8192, "q35"), (4, 8192, "pc"), (2, 16, "pc"),
+                                  (2, 3584, "pc"), (2, 2816, "q35")):
         yield f"QEMU {machine}, {cpus} processors, {memory} MiB", \
             lambda c=cpus, m=memory, t=machine: of_size(c, m, t)
     yield "QEMU pc, 2 processors, 6144 MiB, no pages of 1 GiB", \
         lambda: of_size(2, 6144, cpu="max,-pdpe1gb")
+    yield "6 processors with gaps in their APIC ids", \
+        lambda: processors(6, 6, "-smp", "6,sockets=2,cores=3")
+    yield "2 of 4 processors enabled", lambda: processors(2, 2, "-smp", "2,maxcpus=4")
+    yield "no ACPI tables", lambda: processors(2, 1, "-no-acpi")
     yield "Bochs VT-x, 1 processor, 256 MiB", lambda: bochs_of_size(1, 256, "bochs-intel")
     yield "Bochs VT-x, 4 processors, 2048 MiB", lambda: bochs_of_size(4, 2048, "bochs-intel")
     yield "Bochs AMD-V, 4 processors, 1024 MiB", lambda: bochs_of_size(4, 1024, "bochs-amd")

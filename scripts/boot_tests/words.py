@@ -68,10 +68,13 @@ def unknown_words():
 
 
 def long_words():
-    """Longer than the hypervisor keeps: no harm, and the guest's line is untouched."""
-    run = qemu(*kernel_arguments("quick end=code:9 " + "y" * 300, "x" * 1500 + " role=guest"))
+    """Lines of 2047 characters are taken, longer ones refused rather than cut."""
+    run = qemu(*kernel_arguments("quick end=code:9 " + "y" * 1900, "x" * 1900 + " role=guest"))
     run.need(run.status == 9, "the guest does not come to its end")
     run.says("^unknown option 'xxxx")
+    run.says(r"\(guest\)$")
+    for arguments in (kernel_arguments("", "x" * 3000), kernel_arguments("y" * 3000, "")):
+        qemu(*arguments).refused(r"cannot be used: a command line is longer than 2047 characters$")
 
 
 def cases():
@@ -85,4 +88,4 @@ def cases():
     yield "console=com2 without a UART there", missing_second_console
     yield "console=none", no_console
     yield "unknown words and bad values are named in warnings", unknown_words
-    yield "words that are too long", long_words
+    yield "long words", long_words
