@@ -81,7 +81,7 @@ static void build(uint8_t revision)
     const uint32_t rsdt = RSDT, length = 36;
     const uint64_t xsdt = XSDT;
     memset(rsdp, 0, sizeof(rsdp));
-    memcpy(rsdp, "RSD PTR ", 8);
+    memcpy(rsdp, (const char[8]){'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '}, 8);
     rsdp[15] = revision;
     memcpy(rsdp + 16, &rsdt, 4);
     memcpy(rsdp + 20, &length, 4);

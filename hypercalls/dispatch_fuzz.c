@@ -236,9 +236,9 @@ static void op_call(void)
     static uint16_t codes[64];
     static unsigned count;
     if (count == 0)
-        for (uint16_t code = 0; code < ARRAY_SIZE(call_table); code++)
+        for (size_t code = 0; code < ARRAY_SIZE(call_table); code++)
             if (call_table[code].handler != NULL)
-                codes[count++] = code;
+                codes[count++] = (uint16_t)code;
     uint8_t which = take8(), form = take8();
     uint64_t code = which < 0xF0 ? codes[which % count] : which;
     const struct call_row *row = code < ARRAY_SIZE(call_table) ? &call_table[code] : NULL;
