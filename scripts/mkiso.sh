@@ -51,12 +51,15 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Each word in quotes, so that GRUB's script language takes it as it is.
+# Each word in quotes, so that GRUB's script language takes it as it is (but it passes quotes and
+# backslashes on with a backslash before them). Of two spaces the second is an empty word.
 quoted() {
-    local word list=()
-    read -ra list <<<"$1"
-    for word in ${list[@]+"${list[@]}"}; do
+    local word rest=$1
+    while [ -n "$rest" ]; do
+        word=${rest%% *}
         printf " '%s'" "${word//\'/\'\\\'\'}"
+        rest=${rest#"$word"}
+        rest=${rest# }
     done
 }
 
@@ -68,7 +71,7 @@ cp -L "$image" "$work/cd/boot/vellum.elf"
     echo "    $load /boot/vellum.elf$(quoted "$words")"
     for n in "${!files[@]}"; do
         cp -L "${files[n]}" "$work/cd/boot/module$n"
-        echo "    $module /boot/module$n$(quoted "$(basename "${files[n]}") ${lines[n]}")"
+        echo "    $module /boot/module$n$(quoted "$(basename "${files[n]}")${lines[n]:+ ${lines[n]}}")"
     done
     echo "}"
 } >"$work/cd/boot/grub/grub.cfg"

@@ -73,8 +73,8 @@ def check_given(run, line, given, content):
 
 
 def modules_by_grub(machine):
-    content, given = modules((5000, 100000), ("", "one two=3,4"))
-    line = "a b=c,d expect=2"
+    content, given = modules((5000, 100000), ("", "one  two=3,4 $x;{y} #z"))
+    line = "a  b=c,d   $e expect=2"
     if machine == "qemu":
         iso = make_iso(line, "log=debug", modules=given, options=["--bios"])
         run = qemu("-cdrom", iso)
