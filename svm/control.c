@@ -94,8 +94,12 @@ void svm_update_intercepts(struct vp *vp)
     uint64_t first = INTERCEPT1_EVERYBODY | (vp->first ? 0 : INTERCEPT1_CHILD);
     uint64_t interrupts = vmcb->interrupt_control & V_TPR_MASK;
     uint32_t exceptions = vp->exception_bitmap;
-    if (!vp->first)
+    if (!vp->first) {
         interrupts |= V_INTR_MASKING;
+        /* A #DB or #AC that is raised by its own delivery, for ever, takes no interrupt: without
+           an exit a child could keep the processor. */
+        exceptions |= BIT(VECTOR_DB) | BIT(VECTOR_AC);
+    }
     if (!vp->first && svm_features.pause_filter)
         first |= INTERCEPT1_PAUSE;
     if (armed & ARMED_IRET)

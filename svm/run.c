@@ -87,6 +87,16 @@ static void decode_exception(const struct vmcb *vmcb, struct exit *exit, unsigne
     exit->bytes_count = 0;
 }
 
+/* Nobody asked for a #DB or #AC of a child but we (svm_update_intercepts): on to the guest. */
+static void exception(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, unsigned vector)
+{
+    decode_exception(vmcb, exit, vector);
+    if (vp->exception_bitmap & BIT(vector))
+        return;
+    vp_inject_exception(vp, (uint8_t)vector, exit->has_error, exit->error);
+    exit->kind = EXIT_NOTHING;
+}
+
 static void init_seen(void)
 {
     static bool said;
@@ -152,7 +162,7 @@ static void decode_rest(struct vp *vp, const struct vmcb *vmcb, struct exit *exi
         break;
     default:
         if (code >= SVM_EXIT_EXCEPTION && code <= SVM_EXIT_EXCEPTION_LAST)
-            decode_exception(vmcb, exit, code - SVM_EXIT_EXCEPTION);
+            exception(vp, vmcb, exit, code - SVM_EXIT_EXCEPTION);
         else
             exit->kind = (uint8_t)refused_instruction(code);
     }
