@@ -1,14 +1,24 @@
 """How a run ends: power-off, resets, exit statuses of scripts/boot.sh."""
+import os
 import re
+import shutil
+import signal
+import subprocess
 
 import kernels
-from machines import boot
+from machines import GUEST, IMAGE, Failure, boot, kernel_arguments, qemu, scratch_file
 
 
 def off(machine):
     run = boot(machine=machine, line="quick end=s5")
     run.note("ends by s5")
     run.need(run.status == 0, "the exit status of a power-off is not 0")
+
+
+def off_q35():
+    run = qemu(*kernel_arguments("quick end=s5"), machine="q35")
+    run.note("ends by s5")
+    run.need(run.status == 0, "the machine is not off")
 
 
 def code(number):
@@ -79,6 +89,38 @@ def bare():
     run.need(run.status == 0 and not run.vellum(), "the guest is not alone")
 
 
+def odd_names():
+    name = scratch_file("a kernel, with spaces=and commas.elf")
+    shutil.copy(GUEST, name)
+    run = boot(guest=name, line="a, b", modules=[(name, "c, d")])
+    run.guest_passed()
+    run.need(run.guest_line().endswith(" a, b") and run.note("module 0:.* c, d"), "lines are lost")
+
+
+def terminated():
+    """boot.sh takes its emulator and its files with it."""
+    folder = os.path.dirname(scratch_file("x"))
+    with subprocess.Popen(["scripts/boot.sh", "--image", IMAGE, "--timeout", "60", GUEST,
+                           "quick end=spin"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "TMPDIR": folder}) as process:
+        for line in process.stdout:
+            if line.startswith("# ends by"):
+                break
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+        status = process.wait(timeout=30)
+    if status != 143 or os.listdir(folder):
+        raise Failure(f"exit status {status}, left behind: {os.listdir(folder)}")
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{number}/cmdline", encoding="utf-8", errors="replace") as file:
+                if folder + "/" in file.read():
+                    raise Failure(f"process {number} goes on")
+        except OSError:
+            pass
+
+
 def wrong_usage():
     for arguments in (["--nonsense"], ["--cpus"], ["--cpus", "two"], ["--machine", "vax"],
                       ["--accel", "magic"]):
@@ -98,6 +140,7 @@ def bochs_failure():
 def cases():
     for machine in ("qemu", "bochs-intel", "bochs-amd"):
         yield f"power-off by ACPI, {machine}", lambda m=machine: off(m)
+    yield "power-off by ACPI, q35", off_q35
     for how in ("keyboard", "cf9", "msr", "msr from=1"):
         yield f"reset, {how}, qemu", lambda h=how: resets(h)
     for how, machine in BOCHS_AGAIN:
@@ -116,4 +159,6 @@ def cases():
     yield "exit status at the time limit, bochs-intel", late_on_bochs
     yield "boot.sh --bare", bare
     yield "exit status of a failed test on Bochs", bochs_failure
+    yield "file names with spaces and commas", odd_names
+    yield "boot.sh is terminated", terminated
     yield "wrong usage of boot.sh", wrong_usage
