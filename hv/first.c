@@ -132,6 +132,19 @@ static uint64_t privileges_for(enum role role, bool is_linux)
     return privileges[role] & ~never;
 }
 
+/*
+ * A root (TLFS "root partition") does not say where the pages of its MSRs are to
+ * be: it reads where they are, and only enables them.
+ */
+static void place_root_pages(struct partition *partition)
+{
+    gpa_t at = (overlay_window_base + OVERLAY_ROOT_PAGES) << PAGE_SHIFT;
+    partition->hypercall_msr = at;
+    partition->reference_tsc_msr = at + PAGE_SIZE;
+    for (uint32_t i = 0; i < cpu_count; i++)
+        partition->vps[i]->assist_msr = at + (2 + i) * PAGE_SIZE;
+}
+
 void first_create(const struct first_entry *entry)
 {
     record_frames();
@@ -144,6 +157,8 @@ void first_create(const struct first_entry *entry)
     map_machine(&partition->space);
     for (uint32_t i = 0; i < cpu_count; i++)
         create_vp(partition, i, entry);
+    if (boot_info.options.role == ROLE_ROOT)
+        place_root_pages(partition);
 }
 
 static bool is_device_space(gpn_t start, uint64_t count)

@@ -27,6 +27,7 @@ enum hv_status {
     HV_STATUS_INVALID_VP_STATE = 0x15,
     HV_STATUS_NO_RESOURCES = 0x1D,
     HV_STATUS_PROCESSOR_FEATURE_NOT_SUPPORTED = 0x20,
+    HV_STATUS_INVALID_LP_INDEX = 0x41,
     HV_STATUS_INVALID_REGISTER_VALUE = 0x50,
     HV_STATUS_OPERATION_FAILED = 0x71,
     HV_STATUS_INSUFFICIENT_ROOT_MEMORY = 0x73,
@@ -53,6 +54,7 @@ enum hv_call {
     HVCALL_GET_VP_REGISTERS = 0x0050,
     HVCALL_SET_VP_REGISTERS = 0x0051,
     HVCALL_TRANSLATE_VIRTUAL_ADDRESS = 0x0052,
+    HVCALL_ADD_LOGICAL_PROCESSOR = 0x0076,
     HVCALL_DISPATCH_VP = 0x00C2,
     HVCALL_GET_GPA_PAGES_ACCESS_STATES = 0x00C9,
     HVCALL_MAP_VP_STATE_PAGE = 0x00E1,
@@ -377,6 +379,19 @@ struct hv_input_create_vp {
     uint64_t flags;
 };
 _Static_assert(sizeof(struct hv_input_create_vp) == 40, "0x4E input");
+
+struct hv_input_add_logical_processor { /* 0x76 */
+    uint32_t lp_index;
+    uint32_t apic_id;
+    uint64_t proximity;
+};
+_Static_assert(sizeof(struct hv_input_add_logical_processor) == 16, "0x76 input");
+
+struct hv_output_add_logical_processor {
+    uint64_t status;        /* of the start-up */
+    uint64_t substatus[6];
+};
+_Static_assert(sizeof(struct hv_output_add_logical_processor) == 56, "0x76 output");
 
 struct hv_input_vp { /* 0x4F */
     uint64_t partition_id;

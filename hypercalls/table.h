@@ -165,7 +165,7 @@ void partition_remove(struct partition *p);                  /* partition.c: unl
 call_handler call_deposit_memory, call_withdraw_memory, call_get_memory_balance;
 call_handler call_map_gpa_pages, call_unmap_gpa_pages, call_get_gpa_pages_access_states;
 call_handler call_install_intercept;
-call_handler call_create_vp, call_delete_vp, call_dispatch_vp;
+call_handler call_create_vp, call_delete_vp, call_dispatch_vp, call_add_logical_processor;
 call_handler call_get_vp_registers, call_set_vp_registers;
 call_handler call_translate_virtual_address;
 call_handler call_map_vp_state_page, call_unmap_vp_state_page;

@@ -1,5 +1,6 @@
 /*
- * VPs of a child: CreateVp (0x4E), DeleteVp (0x4F), DispatchVp (0xC2).
+ * VPs of a child: CreateVp (0x4E), DeleteVp (0x4F), DispatchVp (0xC2). And the
+ * root's own processors: AddLogicalProcessor (0x76), CreateVp for itself.
  *
  * Decisions: a VP costs three pages of its partition's pool (the VP, its VMCS
  * or VMCB, its XSAVE area). Index taken or 64 and above: INVALID_VP_INDEX, told
@@ -8,7 +9,10 @@
  * DispatchVp: unknown flags, a time slice, a speculation control value and the
  * scan for interrupts of the register page (there is no local APIC for
  * children) are INVALID_PARAMETER; flag 1 acts even when the VP is explicitly
- * suspended.
+ * suspended. The root has all processors, and a VP on each, from boot: adding or
+ * creating what is there, and has not been started up yet, succeeds and changes
+ * nothing. No such processor: INVALID_LP_INDEX; another APIC id than its own:
+ * INVALID_PARAMETER.
  */
 #include "hypercalls/table.h"
 
@@ -55,10 +59,39 @@ static struct vp *allocate(struct pool *pool)
     return vp;
 }
 
+uint32_t call_add_logical_processor(struct call *call)
+{
+    const struct hv_input_add_logical_processor *in = (const void *)call->input;
+    struct hv_output_add_logical_processor *out = (void *)call->output;
+    if (in->lp_index >= cpu_count)
+        return HV_STATUS_INVALID_LP_INDEX;
+    if (cpus[in->lp_index]->apic_id != in->apic_id)
+        return HV_STATUS_INVALID_PARAMETER;
+    *out = (struct hv_output_add_logical_processor){0};
+    return HV_STATUS_SUCCESS;
+}
+
+static bool is_own(const struct call *call, uint64_t id)
+{
+    return id == HV_PARTITION_ID_SELF || id == call->caller->id;
+}
+
+static uint32_t create_own_vp(const struct partition *p, const struct hv_input_create_vp *in)
+{
+    if (in->vp_index >= MAX_CPUS || !p->vps[in->vp_index] || !p->vps[in->vp_index]->wait_for_sipi)
+        return HV_STATUS_INVALID_VP_INDEX;
+    /* Linux names the processor in flags, and leaves the last call's input in reserved bytes. */
+    if (in->flags && in->flags != in->vp_index)
+        return HV_STATUS_INVALID_PARAMETER;
+    return HV_STATUS_SUCCESS;
+}
+
 uint32_t call_create_vp(struct call *call)
 {
     const struct hv_input_create_vp *in = (const void *)call->input;
     struct partition *p;
+    if (is_own(call, in->partition_id) && (call->caller->privileges & PRIVILEGE_CPU_MANAGEMENT))
+        return create_own_vp(call->caller, in);
     uint32_t status = target_partition(call, in->partition_id, TARGET_CHILD, &p);
     if (status != HV_STATUS_SUCCESS)
         return status;

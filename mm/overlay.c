@@ -6,9 +6,7 @@
 
 gpn_t overlay_window_base;
 
-/* How far overlay_choose looks: bounds the time, yet is more than the pages of many partitions. */
-#define WINDOW_SEARCH 65536UL
-_Static_assert(WINDOW_SEARCH <= OVERLAY_WINDOW_PAGES, "the search stays inside the window");
+_Static_assert(OVERLAY_ROOT_PAGES + MAX_CPUS + 2 <= OVERLAY_WINDOW_PAGES, "all is in the window");
 
 struct overlay *overlay_at(const struct space *space, gpn_t gpn)
 {
@@ -59,7 +57,7 @@ gpn_t overlay_choose(const struct space *space, const struct space *other)
     uint8_t bits = space->gpa_bits;
     if (other && other->gpa_bits < bits)
         bits = other->gpa_bits;
-    gpn_t end = min_u64(overlay_window_base + WINDOW_SEARCH, 1UL << (bits - PAGE_SHIFT));
+    gpn_t end = min_u64(overlay_window_base + OVERLAY_WINDOW_SEARCH, 1UL << (bits - PAGE_SHIFT));
     for (gpn_t gpn = overlay_window_base; gpn < end; gpn++)
         if (is_free(space, gpn) && (!other || is_free(other, gpn)))
             return gpn;

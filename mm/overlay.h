@@ -55,6 +55,10 @@ struct overlay *overlay_at(const struct space *space, gpn_t gpn);
 gpn_t overlay_choose(const struct space *space, const struct space *other);
 extern gpn_t overlay_window_base;
 #define OVERLAY_WINDOW_PAGES PAGES_1G
+/* How far overlay_choose looks: bounds the time, yet is more than the pages of many partitions. */
+#define OVERLAY_WINDOW_SEARCH 65536UL
+/* Behind that: where a root finds the pages that it expects its MSRs to name already. */
+#define OVERLAY_ROOT_PAGES OVERLAY_WINDOW_SEARCH
 
 /*
  * slpt_lookup and slpt_set of what lies under any overlay: for MapGpaPages,
