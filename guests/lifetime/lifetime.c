@@ -2,8 +2,7 @@
  * VPs, partitions and GPA ranges removed under a mapped state page, in every order, also while
  * the VP runs on another processor; the pools balance before and after.
  */
-#include "guests/lib/child.h"
-#include "guests/lib/guest.h"
+#include "guests/lifetime/lifetime.h"
 
 #define DEPOSIT   40
 #define CHILD_RAM 64   /* pages */
@@ -323,4 +322,5 @@ void guest_main(void)
     repeated();
     delete_without_withdraw();
     while_running();
+    test_rounds();
 }
