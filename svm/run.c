@@ -194,12 +194,34 @@ static __attribute__((noinline)) void decode(struct vp *vp, const struct vmcb *v
 }
 
 /*
+ * QEMU's emulation gives the same exit code in the middle of a guest that sets
+ * a reserved bit of CR4, for which a processor raises #GP. Then the save area
+ * has the guest's registers as they have become; after a refused entry that
+ * emulation leaves the host's there. It tells itself by the code's upper half.
+ */
+static bool ran_into_it(const struct vp *vp)
+{
+    const struct vmcb_save *save = &vmcb_of(vp)->save;
+    return vmcb_of(vp)->exit_code >> 32 == 0 && save->cr3 != svm_features.host_cr3;
+}
+
+/*
  * The processor refused the state, which then is what svm_load wrote. Some save
  * the host's registers over it, so it is written once more, to be dumped and
  * for a parent to look at.
  */
 static __attribute__((noinline)) void entry_failed(struct vp *vp, struct exit *exit)
 {
+    if (ran_into_it(vp)) {
+        vmcb_of(vp)->clean = 0;
+        vp->state.gpr[RAX] = vmcb_of(vp)->save.rax;
+        vp->state.gpr[RSP] = vmcb_of(vp)->save.rsp;
+        vp->state.rip = vmcb_of(vp)->save.rip;
+        vp->state.rflags = vmcb_of(vp)->save.rflags;
+        svm_after_exit(vp);
+        exit->kind = EXIT_GP;
+        return;
+    }
     exit->kind = EXIT_ENTRY_FAILED;
     svm_entry_cancelled(vp);
     if (vp->armed & ARMED_LOADED) {

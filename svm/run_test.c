@@ -92,7 +92,7 @@ static void refuses(struct vmcb *v)
 {
     v->exit_code = SVM_EXIT_INVALID; /* the high half as in software emulation: 0 */
     v->save.rip = 0xBAD;
-    v->save.cr3 = 0xBAD;
+    v->save.cr3 = svm_features.host_cr3 = 0xBAD;
     v->save.rax = 0xBAD;
 }
 
@@ -411,6 +411,24 @@ static void refused_state_is_kept(void **state)
     assert_int_equal(vmcb->clean, 0);
 }
 
+static void fails_inside(struct vmcb *v)
+{
+    v->exit_code = SVM_EXIT_INVALID;
+    v->save.rip = 0x1234;
+    v->save.rsp = 0x5678;
+}
+
+/* Software emulation: the code of a refused entry, but the guest has run. */
+static void failure_inside_is_gp(void **state)
+{
+    (void)state;
+    svm_features.host_cr3 = 0xBAD;
+    enter(fails_inside);
+    assert_int_equal(last.kind, EXIT_GP);
+    assert_int_equal(vp->state.rip, 0x1234);
+    assert_int_equal(vp->state.gpr[RSP], 0x5678);
+}
+
 /* What VT-x refuses is refused, though VMRUN would take it. */
 static void impossible_segments(void **state)
 {
@@ -471,6 +489,7 @@ int main(void)
         cmocka_unit_test_setup(kicked_nmi_is_undone, set_up),
         cmocka_unit_test_setup(interrupt_window, set_up),
         cmocka_unit_test_setup(refused_state_is_kept, set_up),
+        cmocka_unit_test_setup(failure_inside_is_gp, set_up),
         cmocka_unit_test_setup(impossible_segments, set_up),
         cmocka_unit_test_setup(segments_survive, set_up),
     };

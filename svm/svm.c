@@ -53,6 +53,7 @@ static bool check(struct backend_features *features)
         good = false;
     }
     svm_features = (struct svm_features){
+        .host_cr3 = read_cr3(),
         .next_rip = svm.edx & SVM_CPUID_NEXT_RIP,
         .decode_assists = svm.edx & SVM_CPUID_DECODE_ASSISTS,
         .pause_filter = svm.edx & SVM_CPUID_PAUSE_FILTER,

@@ -269,6 +269,7 @@ enum {
 struct svm_features {
     bool next_rip, decode_assists, pause_filter, tsc_aux;
     uint8_t flush_command; /* enum tlb_control: the narrowest flush that the processor has */
+    uint64_t host_cr3;     /* every processor has the same */
 };
 extern struct svm_features svm_features;
 
