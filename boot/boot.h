@@ -77,7 +77,7 @@ struct first_entry {
     uint16_t code_selector, data_selector; /* hidden parts are flat 4 GiB */
     uint32_t gdt_base;                     /* 0: none */
     uint16_t gdt_limit;
-    bool is_linux;
+    bool no_partition_id; /* the kernel does not cope with AccessPartitionId unless it is root */
 };
 
 /*

@@ -11,6 +11,7 @@ enum header_field {
     FIELD_HEADER_SIZE = 0x201,   /* u8: the header ends that many bytes after 0x202 */
     FIELD_MAGIC = 0x202,         /* u32 */
     FIELD_PROTOCOL = 0x206,      /* u16 */
+    FIELD_VERSION_TEXT = 0x20E,  /* u16: 0x200 bytes before "6.1.0 (...)"; 0: none */
     FIELD_LOAD_FLAGS = 0x211,    /* u8 */
     FIELD_INITRD_MAX = 0x22C,    /* u32: the highest address that an initrd may occupy */
     FIELD_ALIGNMENT = 0x230,     /* u32 */
@@ -21,14 +22,15 @@ enum header_field {
     FIELDS_END = 0x264,          /* of protocol 2.10 */
 };
 
-#define MAGIC          0x53726448u /* "HdrS" */
-#define BOOT_FLAG      0xAA55
-#define HEADER_END_MAX 0x290u /* where the parameters' next field begins */
-#define SECTOR         512u
-#define PARAGRAPH      16u
-#define LOADED_HIGH    1u
-#define PROTOCOL_2_10  0x020A
-#define PROTOCOL_2_14  0x020E
+#define MAGIC             0x53726448u /* "HdrS" */
+#define BOOT_FLAG         0xAA55
+#define HEADER_END_MAX    0x290u /* where the parameters' next field begins */
+#define SECTOR            512u
+#define PARAGRAPH         16u
+#define LOADED_HIGH       1u
+#define VERSION_TEXT_BASE 0x200u
+#define PROTOCOL_2_10     0x020A
+#define PROTOCOL_2_14     0x020E
 
 #define LOADER_UNKNOWN 0xFF
 #define MAX_ALIGNMENT  GIB(1)
@@ -55,6 +57,33 @@ bool linux_recognize(const uint8_t *file, uint64_t size)
 {
     return size >= FIELD_MAGIC + 4 && field(file, FIELD_MAGIC, 4) == MAGIC &&
            field(file, FIELD_BOOT_FLAG, 2) == BOOT_FLAG;
+}
+
+/* A decimal number of at most five digits; 0 when there is none. *at goes behind it. */
+static uint32_t number(const uint8_t *file, uint64_t end, uint64_t *at)
+{
+    uint32_t n = 0;
+    for (unsigned digits = 0; digits < 5 && *at < end; digits++, (*at)++) {
+        if (file[*at] < '0' || file[*at] > '9')
+            break;
+        n = n * 10 + (uint32_t)(file[*at] - '0');
+    }
+    return n;
+}
+
+/* The text lies in the setup part, before `end`. */
+static uint32_t parse_version(const uint8_t *file, uint64_t end)
+{
+    uint64_t at = field(file, FIELD_VERSION_TEXT, 2);
+    if (at == 0)
+        return 0;
+    at += VERSION_TEXT_BASE;
+    uint32_t major = number(file, end, &at);
+    if (at >= end || file[at] != '.')
+        return 0;
+    at++;
+    uint32_t minor = number(file, end, &at);
+    return LINUX_VERSION(major, min_u64(minor, UINT16_MAX));
 }
 
 /* The header's claims about memory; they are used by the sums in linux_place. */
@@ -101,6 +130,7 @@ const char *linux_parse(const uint8_t *file, uint64_t size, struct linux_image *
     if (size < image->file_offset || size - image->file_offset <= wanted - PARAGRAPH)
         return "the file is shorter than its Linux header says (truncated?)";
     image->size = min_u64(wanted, size - image->file_offset);
+    image->version = parse_version(file, image->file_offset);
     return parse_memory(file, image);
 }
 

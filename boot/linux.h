@@ -11,6 +11,7 @@
 
 struct linux_image {
     uint16_t protocol;             /* 0x020A is 2.10 */
+    uint32_t version;              /* major << 16 | minor; 0: the file does not say */
     uint32_t header_size;          /* bytes of the setup header, from LINUX_HEADER on */
     uint64_t file_offset, size;    /* the protected-mode part; inside the file */
     uint64_t memory_size;          /* that it needs from its load address on, at least `size` */
@@ -19,6 +20,8 @@ struct linux_image {
     uint64_t initrd_end_max; /* an initrd ends there or below */
     uint64_t command_line_max;
 };
+
+#define LINUX_VERSION(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor))
 
 #define LINUX_HEADER 0x1F1u /* the setup header's offset in the file and in struct linux_params */
 

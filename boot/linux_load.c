@@ -27,6 +27,9 @@ enum { BOOT_CS = 0x10, BOOT_DS = 0x18 };
 
 #define BIOS_DATA_AREA 0x400
 
+/* Earlier ones that may ask for their partition's id without being root store it at address 0. */
+#define FIRST_WITH_PARTITION_ID LINUX_VERSION(6, 15)
+
 /* Parts of an initrd begin at multiples of 4. */
 #define INITRD_PART_ALIGN 4
 
@@ -137,11 +140,11 @@ void linux_load(const struct boot_info *info, struct first_entry *entry)
         .data_selector = BOOT_DS,
         .gdt_base = (uint32_t)(pages + offsetof(struct start_pages, gdt)),
         .gdt_limit = sizeof(((struct start_pages *)0)->gdt) - 1,
-        .is_linux = true,
+        .no_partition_id = image.version < FIRST_WITH_PARTITION_ID,
     };
-    say_debug(
-        "first partition: Linux (boot protocol %u.%02u) at 0x%lx, initrd of %lu KiB at 0x%lx, "
-        "parameters at 0x%lx",
-        image.protocol >> 8, image.protocol & 0xFFu, place, start.initrd_size >> 10, start.initrd,
-        pages);
+    say_debug("first partition: Linux %u.%u (boot protocol %u.%02u) at 0x%lx, initrd of %lu KiB at "
+              "0x%lx, "
+              "parameters at 0x%lx",
+              image.version >> 16, image.version & UINT16_MAX, image.protocol >> 8,
+              image.protocol & 0xFFu, place, start.initrd_size >> 10, start.initrd, pages);
 }

@@ -83,6 +83,37 @@ static void reads_a_header(void **state)
     assert_int_equal(image.command_line_max, LINE_MAX);
 }
 
+static void reads_the_version(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t version;
+    } list[] = {
+        {"6.1.0-56-cloud-amd64 (debian)", LINUX_VERSION(6, 1)},
+        {"6.15-rc1", LINUX_VERSION(6, 15)},
+        {"7.3", LINUX_VERSION(7, 3)},
+        {"6", 0},
+        {"", 0},
+        {"4.4294967299", LINUX_VERSION(4, 42949)},
+    };
+    assert_null(parse(FILE_SIZE));
+    assert_int_equal(image.version, 0);
+    for (size_t n = 0; n < ARRAY_SIZE(list); n++) {
+        poke(0x20E, 0x300, 2);
+        memcpy(file + 0x500, list[n].text, strlen(list[n].text) + 1);
+        assert_null(parse(FILE_SIZE));
+        assert_int_equal(image.version, list[n].version);
+    }
+    poke(0x20E, UINT16_MAX, 2); /* beyond the setup part, and the file */
+    assert_null(parse(FILE_SIZE));
+    assert_int_equal(image.version, 0);
+    poke(0x20E, SETUP_SIZE - 0x200 - 3, 2);
+    memcpy(file + SETUP_SIZE - 3, "6.15", 4); /* its end is no longer in the setup part */
+    assert_null(parse(FILE_SIZE));
+    assert_int_equal(image.version, LINUX_VERSION(6, 1));
+}
+
 static void no_setup_sectors_means_four(void **state)
 {
     (void)state;
@@ -278,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_a_header, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(reads_the_version, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_setup_sectors_means_four, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_shorter_file_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_longer_file_is_a_signature_behind_it, set_up, tear_down),

@@ -120,15 +120,14 @@ static void create_vp(struct partition *partition, uint32_t index, const struct 
     partition->vp_count++;
 }
 
-static uint64_t privileges_for(enum role role, bool is_linux)
+static uint64_t privileges_for(enum role role, bool no_partition_id)
 {
     static const uint64_t privileges[] = {
         [ROLE_ROOT] = PRIVILEGES_ROOT,
         [ROLE_LAYERED] = PRIVILEGES_LAYERED,
         [ROLE_GUEST] = PRIVILEGES_GUEST,
     };
-    /* A Linux (before 6.15) that is not root but may ask for its id stores it at address 0. */
-    uint64_t never = is_linux && role == ROLE_GUEST ? PRIVILEGE_PARTITION_ID : 0;
+    uint64_t never = no_partition_id && role != ROLE_ROOT ? PRIVILEGE_PARTITION_ID : 0;
     return privileges[role] & ~never;
 }
 
@@ -151,9 +150,10 @@ void first_create(const struct first_entry *entry)
     uint8_t bits = physical_address_bits();
     overlay_window_base = 1UL << (bits - 1 - PAGE_SHIFT);
     must(overlay_window_base >= boot_info.frame_count);
-    struct partition *partition = partition_create_first(
-        privileges_for(boot_info.options.role, entry->is_linux), boot_info.pool_start >> PAGE_SHIFT,
-        (boot_info.pool_end - boot_info.pool_start) >> PAGE_SHIFT, bits);
+    struct partition *partition =
+        partition_create_first(privileges_for(boot_info.options.role, entry->no_partition_id),
+                               boot_info.pool_start >> PAGE_SHIFT,
+                               (boot_info.pool_end - boot_info.pool_start) >> PAGE_SHIFT, bits);
     map_machine(&partition->space);
     for (uint32_t i = 0; i < cpu_count; i++)
         create_vp(partition, i, entry);
