@@ -1,4 +1,4 @@
-/* The first partition: its memory is the machine's, 1:1, less the hypervisor's; its VP n is processor n. */
+/* The first partition: its memory is the machine's, less ours; its VP n is processor n. */
 #include "hv/first.h"
 
 #include "hv/apic.h"

@@ -146,7 +146,7 @@ void fpu_restore(struct vp *vp)
     write_dr3(vp->state.dr[3]);
 }
 
-/* SSE in its initial state is left out of the area by XSAVE (XSTATE_BV bit 1 clear): it reads as 0. */
+/* SSE in its initial state is left out of the area by XSAVE (XSTATE_BV bit 1 clear): it is 0. */
 void fpu_get_xmm(const struct vp *vp, unsigned n, void *to16)
 {
     const uint8_t *area = vp->xsave;

@@ -4,7 +4,7 @@
 
 #include "hv/vp.h"
 
-/* XSAVE features (XCR0 bits) that the first partition may use / that fit a child's one-page area. */
+/* XSAVE features (XCR0) that the first partition may use / that fit a child's one-page area. */
 extern uint64_t xsave_features_first, xsave_features_child;
 extern uint64_t xsave_first_size; /* bytes of a VP of the first partition; boot */
 

@@ -68,7 +68,7 @@ static void stop(struct cpu *cpu, struct vp *vp, const struct hv_message *m)
     end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_INTERCEPT);
 }
 
-/* The instruction at rip: from the processor if it gave it, else read through the guest's paging. */
+/* The instruction at rip: from the processor if it gave it, else through the guest's paging. */
 static uint8_t instruction_bytes(struct vp *vp, const struct exit *exit, uint8_t *bytes)
 {
     if (exit && exit->bytes_count != 0) {

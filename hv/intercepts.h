@@ -23,7 +23,7 @@ void intercept_plain(struct cpu *cpu, struct vp *vp, uint32_t type);
 /* The processor or the hypervisor refused the VP's registers. */
 void intercept_invalid_registers(struct cpu *cpu, struct vp *vp);
 
-/* A hypercall of a child named a GPA that it cannot use so; access: ACCESS_*. Not from cpu->exit. */
+/* A hypercall of a child named a GPA that it cannot use so. access: ACCESS_*. Not of cpu->exit. */
 void child_memory_intercept(struct cpu *cpu, struct vp *vp, gpa_t gpa, unsigned access);
 
 /* Whether the parent asked for this intercept (0x4D); access: read 1, write 2, execute 4. */

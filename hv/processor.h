@@ -4,7 +4,7 @@
 
 #include "hv/cpu.h"
 
-/* Makes the record of a processor, with its stacks, TSS and GDT, and enters it into cpus[]. Boot. */
+/* Makes a processor's record, with its stacks, TSS and GDT, and enters it into cpus[]. Boot. */
 struct cpu *cpu_allocate(uint32_t index, uint32_t apic_id);
 
 /* On the processor itself: loads GDT, TSS, IDT, GS base, and sets CR0, CR4 and EFER. */

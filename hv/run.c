@@ -126,7 +126,7 @@ static uint32_t take_requests(struct vp *vp, uint32_t which)
     return __atomic_fetch_and(&vp->requests, ~which, __ATOMIC_SEQ_CST) & which;
 }
 
-/* A VP of the first partition whose explicit-suspend register is set: stay here until it is clear. */
+/* A VP of the first partition whose explicit-suspend register is set stays here while it is. */
 static void park(struct cpu *cpu, struct vp *vp)
 {
     vp_sync(vp);

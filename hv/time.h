@@ -9,7 +9,7 @@ extern uint64_t tsc_per_50us;    /* ticks; a longer hypercall is continued */
 extern uint64_t apic_frequency;  /* Hz of the local APIC timer, undivided */
 extern uint64_t reference_scale; /* reference time = (tsc * scale) >> 64, in 100 ns */
 
-/* Measures the TSC and the local APIC timer (against CPUID 0x15/0x16 or the PIT). Boot processor. */
+/* Measures the TSC and the local APIC timer (by CPUID 0x15/0x16 or the PIT). Boot processor. */
 void time_init(void);
 
 /* Spins for that long; after time_init. */
