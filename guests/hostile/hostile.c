@@ -14,6 +14,7 @@ void guest_main(void)
     test_msrs();
     test_control_words();
     test_races();
+    test_classes();
     test_hostile_child();
     test_apic();
     uint64_t id = 0;

@@ -13,6 +13,7 @@ void test_instructions(void); /* instructions.c */
 void test_msrs(void);         /* msrs.c */
 void test_control_words(void);
 void test_races(void);         /* races.c */
+void test_classes(void);       /* classes.c */
 void test_hostile_child(void); /* attacker.c */
 void test_apic(void);          /* apic.c; the last: other processors are not usable afterwards */
 
