@@ -39,7 +39,7 @@ static void end(struct changer *f)
     cpu_wait(1);
 }
 
-/* A class of the page: where a qword of it lies, two values, and which register tells what it is. */
+/* Where a qword of a class lies in the page, two values, and which register tells what it is. */
 struct page_class {
     const char *name;
     uint32_t dirty;
