@@ -16,6 +16,7 @@ usage: scripts/boot.sh [options] KERNEL [CMDLINE] [--module FILE [CMDLINE]]...
   --timeout SECONDS (none)
   --image FILE      the hypervisor (build/vellum.elf)
   --bare            KERNEL alone, without the hypervisor
+  --disk FILE       a disk on virtio's PCI bus (QEMU)
   --icount          QEMU's time counts instructions
 Standard output is the guest's serial console. Exit status: the value that the
 guest wrote to the debug-exit port (QEMU); 0 it powered the machine off; 1 on
@@ -32,13 +33,13 @@ complain() {
 
 # ---- arguments
 
-machine=qemu model= accel=tcg cpus=2 memory=512 hv_words= limit=0 bare= icount=
+machine=qemu model= accel=tcg cpus=2 memory=512 hv_words= limit=0 bare= icount= disk=
 image=${BUILD:-$root/build}/vellum.elf
 while [ $# -gt 0 ]; do
     case $1 in
     --bare) bare=1; shift; continue ;;
     --icount) icount=1; shift; continue ;;
-    --machine | --model | --accel | --cpus | --memory | --hv | --timeout | --image)
+    --machine | --model | --accel | --cpus | --memory | --hv | --timeout | --image | --disk)
         [ $# -ge 2 ] || usage ;;
     -*) usage ;;
     *) break ;;
@@ -52,6 +53,7 @@ while [ $# -gt 0 ]; do
     --hv) hv_words=$2 ;;
     --timeout) limit=$2 ;;
     --image) image=$2 ;;
+    --disk) disk=$2 ;;
     esac
     shift 2
 done
@@ -109,6 +111,7 @@ link() {
     ln -s "$(realpath "$1")" "$work/$2"
 }
 link "$kernel" kernel
+[ -z "$disk" ] || link "$disk" disk
 for n in ${module_files[@]+"${!module_files[@]}"}; do link "${module_files[n]}" "module$n"; done
 
 # ---- the machines: each sets command=(...), and where the emulator's own words go
@@ -152,6 +155,7 @@ prepare_qemu() {
         -mon chardev=monitor,mode=control "${first[@]}")
     [ "$accel" = kvm ] && model=${model/max/host}
     command+=(-cpu "$model")
+    [ -n "$disk" ] && command+=(-drive "file=$work/disk,format=raw,if=virtio")
     [ -n "$icount" ] && command+=(-icount shift=0,sleep=off)
     [ -n "$list" ] && command+=(-initrd "$list")
     return 0

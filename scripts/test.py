@@ -155,9 +155,11 @@ def boot_jobs():
 
 
 def linux_jobs():
-    """Debian's stock kernel; about 20 s on an idle machine."""
-    yield Job("linux-qemu", ["scripts/linux.sh", "test", "--timeout", str(LINUX_LIMIT - 30)],
-              LINUX_LIMIT, weight=20)
+    """Debian's stock kernel in each role; about 20 s each on an idle machine."""
+    for label, options in (("guest", ["--hv", "role=guest"]), ("layered", ["--hv", "role=layered"]),
+                           ("root", ["--hv", "role=root", "--cpus", "4", "--memory", "6144"])):
+        yield Job(f"linux-{label}-qemu", ["scripts/linux.sh", "test", "--timeout",
+                                          str(LINUX_LIMIT - 30), *options], LINUX_LIMIT, weight=20)
 
 
 def all_jobs(fuzz_seconds):
