@@ -109,7 +109,7 @@ static void reads_the_version(void **state)
     assert_null(parse(FILE_SIZE));
     assert_int_equal(image.version, 0);
     poke(0x20E, SETUP_SIZE - 0x200 - 3, 2);
-    strcpy((char *)file + SETUP_SIZE - 3, "6.15"); /* its end is no longer in the setup part */
+    snprintf((char *)file + SETUP_SIZE - 3, 5, "6.15"); /* its end is no longer in the setup part */
     assert_null(parse(FILE_SIZE));
     assert_int_equal(image.version, LINUX_VERSION(6, 1));
 }
