@@ -56,19 +56,21 @@ static void fill_first(struct msr_bitmap *bitmap)
     set_exit(bitmap, MSR_TSC_AUX, false, true);
 }
 
-/* A child reaches only MSRs that are switched with it; those that vmx_is_switched_msr names, only
-   to read them. */
+/* A child reaches only MSRs that are switched with it. Those that are seldom written may only be
+   read, so that saving the VP need not look at them. */
 static void fill_child(struct msr_bitmap *bitmap)
 {
-    static const uint32_t own[] = {
+    static const uint32_t own[] = {MSR_EFER, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE};
+    static const uint32_t readable[] = {
+        MSR_TSC, /* it is the TSC plus the offset */
         MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,
-        MSR_EFER,        MSR_FS_BASE,      MSR_GS_BASE,      MSR_KERNEL_GS_BASE,
+        MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_SFMASK,
     };
     memset(bitmap, 0xFF, sizeof(*bitmap));
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         set_exit(bitmap, own[i], false, false);
-    set_exit(bitmap, MSR_TSC, false, true); /* the TSC plus the offset */
-    set_exit_range(bitmap, MSR_STAR, MSR_SFMASK, false, true);
+    for (size_t i = 0; i < ARRAY_SIZE(readable); i++)
+        set_exit(bitmap, readable[i], false, true);
     if (vmx_caps.rdtscp)
         set_exit(bitmap, MSR_TSC_AUX, false, true);
 }
@@ -87,23 +89,29 @@ void vmx_vp_init(struct vp *vp)
     vp->launched = false;
 }
 
-void vmx_update_intercepts(struct vp *vp)
+/* Endless delivery of #DB or #AC would never leave the guest: a child must not hold the processor
+   that way. */
+static uint32_t exceptions_of(const struct vp *vp)
+{
+    return vp->exception_bitmap | (vp->first ? 0 : 1U << VECTOR_DB | 1U << VECTOR_AC);
+}
+
+static void write_intercepts(struct vp *vp)
 {
     struct vmx_vp *v = vmx_of(vp);
-    /* Endless delivery of #DB or #AC would never leave the guest: a child must not hold the
-       processor that way. */
-    uint32_t forced = vp->first ? 0 : 1U << VECTOR_DB | 1U << VECTOR_AC;
-    uint32_t exceptions = vp->exception_bitmap | forced;
-    uint32_t primary = v->primary | PRIMARY_MSR_BITMAPS;
-
     if (vp->intercept_all_msrs)
-        primary &= ~(uint32_t)PRIMARY_MSR_BITMAPS;
-    if (!vp->loaded || (exceptions == v->exceptions && primary == v->primary))
-        return; /* switch_in calls again */
-    v->exceptions = exceptions;
-    v->primary = primary;
-    vmwrite(VMCS_EXCEPTION_BITMAP, exceptions);
-    vmwrite(VMCS_PRIMARY_CONTROLS, primary);
+        v->primary &= ~(uint32_t)PRIMARY_MSR_BITMAPS;
+    else
+        v->primary |= PRIMARY_MSR_BITMAPS;
+    vmwrite(VMCS_EXCEPTION_BITMAP, exceptions_of(vp));
+    vmwrite(VMCS_PRIMARY_CONTROLS, v->primary);
+}
+
+/* What changes while the VP is not loaded is asked for again before its next run. */
+void vmx_update_intercepts(struct vp *vp)
+{
+    if (vp->loaded)
+        write_intercepts(vp);
 }
 
 void vmx_configure(struct vp *vp)
@@ -121,9 +129,7 @@ void vmx_configure(struct vp *vp)
 
     v->primary = vmx_caps.primary[vp->first];
     v->windows = WINDOWS_UNKNOWN;
-    v->exceptions = 0;
     vmwrite(VMCS_PIN_CONTROLS, vmx_caps.pin[vp->first]);
-    vmwrite(VMCS_PRIMARY_CONTROLS, v->primary);
     vmwrite(VMCS_SECONDARY_CONTROLS, vmx_caps.secondary[vp->first]);
     vmwrite(VMCS_EXIT_CONTROLS, vmx_caps.exit);
     vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.entry);
@@ -136,6 +142,8 @@ void vmx_configure(struct vp *vp)
         vmwrite(VMCS_XSS_EXIT_BITMAP, 0);
     vmwrite(VMCS_CR0_MASK, vmx_cr0_mask(vp));
     vmwrite(VMCS_CR4_MASK, vmx_cr4_mask(vp));
+    vmx_set_timer();
+    write_intercepts(vp);
     v->configured = true;
 }
 
@@ -177,5 +185,5 @@ void vmx_write_host(struct vp *vp)
     vmwrite(VMCS_HOST_SYSENTER_ESP, 0);
     vmwrite(VMCS_HOST_SYSENTER_EIP, 0);
     vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit_point);
-    vmx_of(vp)->host_cpu = cpu->index + 1;
+    vmx_of(vp)->host_cpu = &vmx_cpus[cpu->index];
 }

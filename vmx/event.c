@@ -124,28 +124,28 @@ static bool interrupt_waits(void)
  * whether one waits: now and then, and at once when the last child left by one
  * and the first partition has not run since. A processor does not notice.
  */
-static bool left_by_interrupt[MAX_CPUS];
-
 void vmx_external_interrupt(struct exit *exit)
 {
-    left_by_interrupt[this_cpu()->index] = true;
+    vmx_cpus[this_cpu()->index].left_by_interrupt = true;
     exit->kind = EXIT_INTERRUPT;
 }
 
 void vmx_timer_exit(struct exit *exit)
 {
+    vmx_set_timer();
     exit->kind = EXIT_NOTHING;
     if (interrupt_waits())
         vmx_external_interrupt(exit);
-    else
+}
+
+void vmx_set_timer(void)
+{
+    if (vmx_caps.pin[false] & PIN_PREEMPTION_TIMER)
         vmwrite(VMCS_PREEMPTION_TIMER, TIMER_TICKS >> vmx_caps.timer_rate);
 }
 
-void vmx_set_timer(const struct vp *vp)
+void vmx_expire_timer(void)
 {
-    bool *left = &left_by_interrupt[this_cpu()->index];
-    if (vp->first)
-        *left = false;
-    else if (vmx_caps.pin[false] & PIN_PREEMPTION_TIMER)
-        vmwrite(VMCS_PREEMPTION_TIMER, *left ? 0 : TIMER_TICKS >> vmx_caps.timer_rate);
+    if (vmx_caps.pin[false] & PIN_PREEMPTION_TIMER)
+        vmwrite(VMCS_PREEMPTION_TIMER, 0);
 }

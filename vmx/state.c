@@ -9,26 +9,24 @@
 
 static void vmclear(spa_t spa)
 {
-    uint8_t failed;
-    __asm__ volatile("vmclear %1; setna %0" : "=qm"(failed) : "m"(spa) : "cc", "memory");
+    bool failed;
+    __asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(spa) : "memory");
     must(!failed);
 }
 
 static void vmptrld(spa_t spa)
 {
-    uint8_t failed;
-    __asm__ volatile("vmptrld %1; setna %0" : "=qm"(failed) : "m"(spa) : "cc", "memory");
+    bool failed;
+    __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(spa) : "memory");
     must(!failed);
 }
 
-/*
- * MSRs that are neither in the VMCS nor swapped by hv/fpu.c. What of them is in
- * this processor is remembered, because two VPs often agree. All but the last
- * are written by WRMSR alone, which exits: vp->state has them exactly, always.
- */
-enum switched { SW_STAR, SW_LSTAR, SW_CSTAR, SW_SFMASK, SW_TSC_AUX, SW_KERNEL_GS_BASE, SW_COUNT };
+struct vmx_cpu vmx_cpus[MAX_CPUS];
 
-static uint64_t in_processor[MAX_CPUS][SW_COUNT];
+static struct vmx_cpu *here(void)
+{
+    return &vmx_cpus[this_cpu()->index];
+}
 
 /* Values that the processor refuses were refused when they were set; none may fault here, or leave
    another VP's value in place. */
@@ -64,14 +62,14 @@ bool vmx_write_switched_msr(struct vp *vp, uint32_t msr, uint64_t value)
     unsigned which = msr == MSR_TSC_AUX ? SW_TSC_AUX : msr - MSR_STAR;
     if (!wrmsr_safe(msr, value))
         return false;
-    in_processor[this_cpu()->index][which] = value;
+    here()->msrs[which] = value;
     *(which == SW_TSC_AUX ? &s->tsc_aux : places[which]) = value;
     return true;
 }
 
 void vmx_read_switched_msrs(void)
 {
-    uint64_t *now = in_processor[this_cpu()->index];
+    uint64_t *now = here()->msrs;
     for (unsigned i = SW_STAR; i <= SW_SFMASK; i++)
         now[i] = rdmsr(MSR_STAR + i);
     now[SW_TSC_AUX] = vmx_caps.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
@@ -85,15 +83,15 @@ static void read_unswitched(struct vp *vp)
     s->cr2 = read_cr2();
     s->dr6 = read_dr6();
     s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-    in_processor[this_cpu()->index][SW_KERNEL_GS_BASE] = s->kernel_gs_base;
+    here()->msrs[SW_KERNEL_GS_BASE] = s->kernel_gs_base;
     if (vp->first)
         s->cr8 = read_cr8();
 }
 
-static void write_unswitched(const struct vp *vp)
+static void write_unswitched(const struct vp *vp, struct vmx_cpu *cpu)
 {
     const struct vp_state *s = &vp->state;
-    uint64_t *now = in_processor[this_cpu()->index];
+    uint64_t *now = cpu->msrs;
     write_cr2(s->cr2);
     write_dr6((uint32_t)s->dr6);
     if ((now[SW_STAR] ^ s->star) | (now[SW_LSTAR] ^ s->lstar) | (now[SW_CSTAR] ^ s->cstar) |
@@ -138,6 +136,7 @@ static void write_segments(const struct vp_state *s)
     }
 }
 
+_Static_assert(sizeof(struct descriptor_table) == 16, "a limit may be read as 64 bits");
 static void save_vmcs(struct vp *vp)
 {
     struct vp_state *s = &vp->state;
@@ -146,16 +145,17 @@ static void save_vmcs(struct vp *vp)
     s->nmi_masked = blocking & BLOCKING_NMI;
     uint64_t mask = vmx_cr0_mask(vp);
     s->cr0 = (vmread(VMCS_GUEST_CR0) & ~mask) | (vmread(VMCS_CR0_SHADOW) & mask);
-    mask = vmx_cr4_mask(vp);
-    s->cr4 = (vmread(VMCS_GUEST_CR4) & ~mask) | (vmread(VMCS_CR4_SHADOW) & mask);
+    s->cr4 = vmread(VMCS_GUEST_CR4) & ~vmx_cr4_mask(vp);
     vmread_to(VMCS_GUEST_CR3, &s->cr3);
     vmread_to(VMCS_GUEST_EFER, &s->efer);
     read_segments(s);
     vmread_to(VMCS_GUEST_GDTR_BASE, &s->gdtr.base);
-    s->gdtr.limit = (uint16_t)vmread(VMCS_GUEST_GDTR_LIMIT);
+    vmread_to(VMCS_GUEST_GDTR_LIMIT, (uint64_t *)&s->gdtr.limit); /* and its padding */
     vmread_to(VMCS_GUEST_IDTR_BASE, &s->idtr.base);
-    s->idtr.limit = (uint16_t)vmread(VMCS_GUEST_IDTR_LIMIT);
+    vmread_to(VMCS_GUEST_IDTR_LIMIT, (uint64_t *)&s->idtr.limit);
     vmread_to(VMCS_GUEST_DR7, &s->dr7);
+    if (!vp->first)
+        return; /* a child writes none of these without an exit */
     vmread_to(VMCS_GUEST_PAT, &s->pat);
     vmread_to(VMCS_GUEST_DEBUGCTL, &s->debugctl);
     vmread_to(VMCS_GUEST_SYSENTER_CS, &s->sysenter_cs);
@@ -268,26 +268,34 @@ void vmx_load(struct vp *vp)
     vmwrite(VMCS_GUEST_SYSENTER_ESP, s->sysenter_esp);
     vmwrite(VMCS_GUEST_SYSENTER_EIP, s->sysenter_eip);
     vmwrite(VMCS_TSC_OFFSET, s->tsc_offset);
-    write_unswitched(vp);
+    write_unswitched(vp, here());
+}
+
+static __attribute__((noinline)) void first_switch_in(struct vp *vp)
+{
+    vmclear(vp->control_spa);
+    vmptrld(vp->control_spa);
+    vmx_configure(vp);
+    vp->touched = true;
 }
 
 void vmx_switch_in(struct vp *vp)
 {
     struct vmx_vp *v = vmx_of(vp);
-    if (!v->configured)
-        vmclear(vp->control_spa);
-    vmptrld(vp->control_spa);
-    if (!v->configured) {
-        vmx_configure(vp);
-        vp->touched = true;
-    }
-    if (v->host_cpu != this_cpu()->index + 1)
+    struct vmx_cpu *cpu = here();
+    if (v->configured)
+        vmptrld(vp->control_spa);
+    else
+        first_switch_in(vp);
+    if (v->host_cpu != cpu)
         vmx_write_host(vp);
     vp->loaded = true;
-    vmx_set_timer(vp);
-    vmx_update_intercepts(vp);
+    if (vp->first)
+        cpu->left_by_interrupt = false;
+    else if (cpu->left_by_interrupt)
+        vmx_expire_timer();
     if (!vp->touched) /* vmx_load writes them as well */
-        write_unswitched(vp);
+        write_unswitched(vp, cpu);
 }
 
 /*
@@ -350,8 +358,7 @@ bool vmx_in_kernel64(struct vp *vp)
 
 uint64_t vmx_guest_cr4(struct vp *vp)
 {
-    uint64_t mask = vmx_cr4_mask(vp);
     if (vp->synced || !vp->loaded)
         return vp->state.cr4;
-    return (vmread(VMCS_GUEST_CR4) & ~mask) | (vmread(VMCS_CR4_SHADOW) & mask);
+    return vmread(VMCS_GUEST_CR4) & ~vmx_cr4_mask(vp);
 }

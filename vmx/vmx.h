@@ -141,16 +141,28 @@ extern struct vmx_capabilities vmx_caps;
 enum vmx_attempt { ATTEMPT_LAUNCH = 1, ATTEMPT_EVENT = 2, ATTEMPT_HALTED = 4 };
 #define WINDOWS_UNKNOWN UINT16_MAX /* no value of the two bools: the next entry is not a hot one */
 
+/*
+ * MSRs that are neither in the VMCS nor swapped by hv/fpu.c. All but the last
+ * are written by WRMSR alone, which exits: vp->state has them exactly, always.
+ */
+enum switched { SW_STAR, SW_LSTAR, SW_CSTAR, SW_SFMASK, SW_TSC_AUX, SW_KERNEL_GS_BASE, SW_COUNT };
+
+/* One for each processor. */
+struct vmx_cpu {
+    uint64_t msrs[SW_COUNT]; /* what the processor holds: two VPs often agree */
+    bool left_by_interrupt;  /* the last child did, and the first partition has not run since */
+};
+extern struct vmx_cpu vmx_cpus[MAX_CPUS];
+
 /* vp->vendor as this backend uses it. */
 struct vmx_vp {
-    uint64_t last_rip;   /* state.rip of the last exit or load: it differs when it was moved */
-    uint32_t primary;    /* PRIMARY_CONTROLS as the VMCS has them */
-    uint32_t exceptions; /* EXCEPTION_BITMAP as the VMCS has it */
-    uint32_t host_cpu;   /* index + 1 of the processor whose host state the VMCS has */
-    uint16_t windows;    /* want_interrupt_window and want_nmi_window as `primary` has them */
-    uint8_t attempt;     /* enum vmx_attempt */
-    bool configured;     /* the controls have been written once */
-    bool halted;         /* by HLT, when it left by an NMI: so is the activity state */
+    const struct vmx_cpu *host_cpu; /* whose host state the VMCS has */
+    uint64_t last_rip; /* state.rip of the last exit or load: it differs when it was moved */
+    uint32_t primary;  /* PRIMARY_CONTROLS as the VMCS has them */
+    uint16_t windows;  /* want_interrupt_window and want_nmi_window as `primary` has them */
+    uint8_t attempt;   /* enum vmx_attempt */
+    bool configured;   /* the controls have been written once */
+    bool halted;       /* by HLT, when it left by an NMI: so is the activity state */
 };
 _Static_assert(sizeof(struct vmx_vp) <= sizeof(((struct vp *)0)->vendor), "vp->vendor");
 
@@ -235,8 +247,10 @@ void vmx_nmi_exit(struct vp *vp, struct exit *exit);
 void vmx_reinject(struct vp *vp, struct exit *exit);
 void vmx_external_interrupt(struct exit *exit);
 void vmx_timer_exit(struct exit *exit);
-/* When a VP is switched in. */
-void vmx_set_timer(const struct vp *vp);
+/* The timer runs its usual time. */
+void vmx_set_timer(void);
+/* The next entry of the current VMCS exits at once, by its timer. */
+void vmx_expire_timer(void);
 
 /* run.c */
 void vmx_run(struct vp *vp, struct exit *exit);
