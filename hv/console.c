@@ -17,7 +17,13 @@ enum uart {
     UART_LINE_STATUS = 5,
     UART_SCRATCH = 7,
 };
-enum { LCR_8N1 = 0x03, LCR_DLAB = 0x80, MCR_DTR_RTS = 0x03, LSR_THR_EMPTY = 0x20 };
+enum {
+    LCR_8N1 = 0x03,
+    LCR_DLAB = 0x80,
+    MCR_DTR_RTS = 0x03,
+    LSR_THR_EMPTY = 0x20,
+    LSR_ALL_SENT = 0x40
+};
 
 /* A transmitter that stays busy for that many reads is broken; do not hang for it. */
 #define TRANSMIT_PATIENCE 1000000
@@ -56,6 +62,15 @@ static void put_char(uint16_t base, char c)
         if (in8(base + UART_LINE_STATUS) & LSR_THR_EMPTY)
             break;
     out8(base + UART_DATA, (uint8_t)c);
+}
+
+void console_drain(void)
+{
+    if (console_port_base == 0)
+        return;
+    for (int i = 0; i < TRANSMIT_PATIENCE; i++)
+        if (in8(console_port_base + UART_LINE_STATUS) & LSR_ALL_SENT)
+            break;
 }
 
 void console_break_lock(void)

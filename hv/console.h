@@ -33,6 +33,9 @@ size_t format_text(char *buffer, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 size_t vformat_text(char *buffer, size_t size, const char *format, va_list arguments);
 
+/* Waits until the UART has sent everything: before the machine is reset. */
+void console_drain(void);
+
 /* From here on lines are printed without taking the console's lock (panic). */
 void console_break_lock(void);
 

@@ -2,6 +2,7 @@
 #include "hv/machine.h"
 
 #include "hv/arch.h"
+#include "hv/console.h"
 #include "hv/cpuid.h"
 #include "mm/slpt.h"
 
@@ -10,6 +11,7 @@
 
 _Noreturn void machine_reset(void)
 {
+    console_drain();
     out8(RESET_CONTROL, 0x02);
     out8(RESET_CONTROL, 0x06);
     for (unsigned i = 0; i < 100000; i++)
