@@ -7,7 +7,8 @@
 # --bios        for a BIOS only: smaller, made faster (else BIOS and UEFI)
 # --multiboot1  GRUB uses Multiboot 1 (else 2); BIOS only
 # VELLUM_IMAGE  the hypervisor (build/vellum.elf)
-# As with QEMU's -initrd, each module's command line begins with its file's name.
+# As with QEMU's -initrd, each module's command line begins with its file's name (and a slash, by
+# which it is known for one).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -71,7 +72,7 @@ cp -L "$image" "$work/cd/boot/vellum.elf"
     echo "    $load /boot/vellum.elf$(quoted "$words")"
     for n in "${!files[@]}"; do
         cp -L "${files[n]}" "$work/cd/boot/module$n"
-        echo "    $module /boot/module$n$(quoted "$(basename "${files[n]}")${lines[n]:+ ${lines[n]}}")"
+        echo "    $module /boot/module$n$(quoted "/$(basename "${files[n]}")${lines[n]:+ ${lines[n]}}")"
     done
     echo "}"
 } >"$work/cd/boot/grub/grub.cfg"
