@@ -166,6 +166,45 @@ static void hypercall_page_msr(void)
     page_free(other);
 }
 
+/* 7: what the first partition has of its local APIC through MSRs, and the page for hints. */
+static void apic_msrs(void)
+{
+    uint64_t tpr = rdmsr(HV_MSR_TPR);
+    tap_ok(wrmsr_safe(HV_MSR_TPR, 0x40) && rdmsr(HV_MSR_TPR) == 0x40 && read_cr8() == 4,
+           "7: TPR is the local APIC's, and CR8 shows it");
+    tap_ok(!wrmsr_safe(HV_MSR_TPR, 0x100), "7: a TPR of more than 8 bits is #GP");
+    wrmsr(HV_MSR_TPR, tpr);
+    tap_ok(wrmsr_safe(HV_MSR_EOI, 0) && !reads(HV_MSR_EOI), "7: EOI is written, not read");
+    tap_ok(reads(HV_MSR_ICR), "7: ICR is read");
+
+    uint8_t *page = page_alloc();
+    memset(page, PATTERN, PAGE_SIZE);
+    uint64_t before = rdmsr(HV_MSR_VP_ASSIST_PAGE);
+    tap_ok(wrmsr_safe(HV_MSR_VP_ASSIST_PAGE, (uint64_t)page | 1) && page[0] == 0 && page[4095] == 0,
+           "7: the VP assist page is on, and zero");
+    page[0] = 1;
+    tap_equal(page[0], 1, "7: it can be written");
+    tap_ok(wrmsr_safe(HV_MSR_VP_ASSIST_PAGE, before) && page[0] == PATTERN && page[4095] == PATTERN,
+           "7: off again: the memory below is back");
+    tap_ok(!wrmsr_safe(HV_MSR_VP_ASSIST_PAGE, ~PAGE_MASK | 1), "7: beyond the width: #GP");
+    page_free(page);
+}
+
+/* 7: the processors are there from boot; adding one changes nothing. */
+static void logical_processors(void)
+{
+    bool root = hypervisor_role() == ROLE_IS_ROOT;
+    struct hv_input_add_logical_processor in = {.lp_index = 0, .apic_id = UINT32_MAX};
+    struct hv_output_add_logical_processor out;
+    tap_status(hv_call(HVCALL_ADD_LOGICAL_PROCESSOR, &in, sizeof(in), &out, sizeof(out)),
+               root ? HV_STATUS_INVALID_PARAMETER : HV_STATUS_ACCESS_DENIED,
+               "7: AddLogicalProcessor with another APIC id than its own");
+    in.lp_index = MAX_CPUS;
+    tap_status(hv_call(HVCALL_ADD_LOGICAL_PROCESSOR, &in, sizeof(in), &out, sizeof(out)),
+               root ? HV_STATUS_INVALID_LP_INDEX : HV_STATUS_ACCESS_DENIED,
+               "7: AddLogicalProcessor of one that is not there");
+}
+
 void test_msrs(void)
 {
     identity();
@@ -174,6 +213,8 @@ void test_msrs(void)
     reference_tsc();
     crash();
     hypercall_page_msr();
+    apic_msrs();
+    logical_processors();
 }
 
 void test_msr_lock(void)
