@@ -232,9 +232,20 @@ else
     prepare_bochs
     tee "$work/output" <"$work/serial" 3<&- 4>&- &
     relay_pid=$!
-    "${command[@]}" </dev/null >"$work/bochs.out" 2>&1 3<&- 4>&- &
+    # Two that look for a free display port in the same moment can both fail: one after the other.
+    exec 7>"${TMPDIR:-/tmp}/vellum-bochs-start.$(id -u)"
+    flock -w 30 7
+    "${command[@]}" </dev/null >"$work/bochs.out" 2>&1 3<&- 4>&- 7>&- &
 fi
 machine_pid=$!
+if [ "$machine" != qemu ]; then
+    for _ in $(seq 50); do
+        grep -qsa 'listening for connections' "$work/bochs.log" && break
+        kill -0 "$machine_pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    exec 7>&-
+fi
 
 verdict=
 SECONDS=0
