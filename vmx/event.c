@@ -96,27 +96,6 @@ void vmx_reinject(struct vp *vp, struct exit *exit)
     exit->kind = EXIT_NOTHING;
 }
 
-static uint32_t apic_read(uint32_t offset)
-{
-    enum { MSR_X2APIC_FIRST = 0x800, APIC_BASE_X2APIC = 1 << 10 };
-    if (rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC)
-        return (uint32_t)rdmsr(MSR_X2APIC_FIRST + (offset >> 4));
-    return apic_guest_read(offset);
-}
-
-/* Whether this processor's local APIC has an interrupt to deliver (SDM 11.8.4). */
-static bool interrupt_waits(void)
-{
-    enum { APIC_PPR = 0xA0, APIC_IRR = 0x200, IRR_WORDS = 8 };
-    uint32_t priority = apic_read(APIC_PPR) >> 4 & 0xF;
-    for (uint32_t word = IRR_WORDS; word-- > 0;) {
-        uint32_t requested = apic_read(APIC_IRR + 0x10 * word);
-        if (requested != 0)
-            return (word * 32 + 31 - (uint32_t)__builtin_clz(requested)) >> 4 > priority;
-    }
-    return false;
-}
-
 /*
  * External interrupts and children. A pending one exits at once, whatever IF
  * is; but an emulator has been seen that forgets this when it enters with IF
@@ -134,7 +113,7 @@ void vmx_timer_exit(struct exit *exit)
 {
     vmx_set_timer();
     exit->kind = EXIT_NOTHING;
-    if (interrupt_waits())
+    if (apic_interrupt_waits())
         vmx_external_interrupt(exit);
 }
 
