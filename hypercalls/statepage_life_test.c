@@ -125,6 +125,17 @@ static void only_dirty_classes_are_taken(void **state)
     assert_int_equal(page->xmm[5][15], 0x77);
     assert_int_equal(message()->header.type, HV_MESSAGE_HALT);
     assert_int_equal(message()->header.payload_size, 40);
+
+    /* The same where rflags makes the whole state be looked at. */
+    for (unsigned i = 0; i < 16; i++)
+        page->gpr[i] = 0x200 + i;
+    page->rip = 0x4444;
+    page->rflags = 0x246;
+    page->dirty = HV_DIRTY_RFLAGS;
+    dispatch(HV_DISPATCH_CLEAR_INTERCEPT_SUSPEND);
+    assert_int_equal(fake_vp()->state.rflags, 0x246);
+    assert_int_equal(fake_vp()->state.rip, 0x2222);
+    assert_int_equal(fake_vp()->state.gpr[RBX], 0x100 + RBX);
 }
 
 static void refused_values(void **state)
