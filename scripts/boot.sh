@@ -206,6 +206,7 @@ ata0-master: type=cdrom, path=$work/boot.iso, status=inserted
 boot: cdrom
 com1: enabled=1, mode=file, dev=$work/serial
 port_e9_hack: enabled=1
+sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 clock: sync=none, time0=946684800
 log: $work/bochs.log
 panic: action=fatal
