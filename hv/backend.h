@@ -5,13 +5,14 @@
  * Register state. struct vp holds a neutral copy, vp->state (hv/vp.h). Its hot
  * part (gpr[], rip, rflags) is exact whenever the VP is outside run(), and
  * run() enters with whatever it finds there. The cold part (everything else) is
- * exact only after save(); a change to it takes effect after load().
- * Use vp_sync / vp_touch of hv/vp.h instead of calling save and load.
+ * exact only after save_shown() or, all of it, save_rest(); a change to it takes
+ * effect after load(). Use vp_show / vp_sync / vp_touch of hv/vp.h instead.
  *
- * A VP is "loaded" on a processor between switch_in and switch_out. save, load
- * and run need it loaded on the calling processor. After switch_out of a VP
- * that is not the first partition's, the whole state is in vp->state, the
- * control block is nobody's, and another processor may switch it in.
+ * A VP is "loaded" on a processor between switch_in and switch_out. save_shown,
+ * load and run need it loaded on the calling processor; save_rest takes a
+ * child's VP that is loaded on none, too. After switch_out of a VP that is not
+ * the first partition's, what is shown is in vp->state, the control block is
+ * nobody's, and another processor may switch it in.
  */
 #ifndef HV_BACKEND_H
 #define HV_BACKEND_H
@@ -57,9 +58,10 @@ struct backend {
     void (*vp_init)(struct vp *vp);
     void (*switch_in)(struct vp *vp);
     void (*switch_out)(struct vp *vp);
-    void (*save)(struct vp *vp);
+    void (*save_shown)(struct vp *vp); /* what a register page and a message show */
+    void (*save_rest)(struct vp *vp);  /* after save_shown: everything else */
     void (*load)(struct vp *vp);
-    /* Reads back only how the guest executes: cheaper than save. */
+    /* Reads back only how the guest executes: cheaper than save_shown. */
     struct vp_mode (*mode)(struct vp *vp);
     /* Of a VP that has just exited: CPL 0 in 64-bit mode. All that most hypercalls ask of mode. */
     bool (*in_kernel64)(struct vp *vp);

@@ -106,7 +106,7 @@ static uint32_t apply(uint8_t operation, uint32_t old, uint32_t operand)
 /* A write to the local APIC's page: carried out register by register. */
 static bool apic_access(struct vp *vp, gpa_t gpa)
 {
-    vp_sync(vp);
+    vp_show(vp);
     struct vp_mode mode = backend->mode(vp);
     const struct segment *cs = &vp->state.seg[SEG_CS];
     uint64_t linear = mode.code64 ? vp->state.rip : (uint32_t)(cs->base + vp->state.rip);
@@ -203,7 +203,7 @@ static NOINLINE void on_entry_failed(struct cpu *cpu, struct vp *vp)
     if (log_level >= LOG_DEBUG)
         backend->dump(vp);
     vp->state.event.valid = false;
-    vp->touched = true; /* write everything again before the next try */
+    vp_touch(vp); /* write everything again before the next try */
     intercept_invalid_registers(cpu, vp);
 }
 

@@ -99,10 +99,17 @@ static inline void write_xcr0(uint64_t value)
 /*
  * The area is saved and restored with every feature of the VP's partition kind
  * switched on, so that state which the guest has turned off in XCR0 survives.
+ * Between fpu_save and fpu_restore XCR0 has all that the processor has.
  */
 static inline uint64_t features_of(const struct vp *vp)
 {
     return vp->first ? xsave_features_first : xsave_features_child;
+}
+
+void fpu_enable(void)
+{
+    if (have_xsave)
+        write_xcr0(xsave_features_first);
 }
 
 void fpu_save(struct vp *vp)
@@ -110,8 +117,8 @@ void fpu_save(struct vp *vp)
     if (have_xsave) {
         uint64_t features = features_of(vp);
         vp->state.xcr0 = xgetbv0();
-        if (vp->state.xcr0 != features)
-            write_xcr0(features);
+        if (vp->state.xcr0 != xsave_features_first)
+            write_xcr0(xsave_features_first);
         __asm__ volatile("xsave64 (%0)"
                          :
                          : "r"(vp->xsave), "a"((uint32_t)features), "d"((uint32_t)(features >> 32))
@@ -129,13 +136,11 @@ void fpu_restore(struct vp *vp)
 {
     if (have_xsave) {
         uint64_t features = features_of(vp);
-        if (xgetbv0() != features)
-            write_xcr0(features);
         __asm__ volatile("xrstor64 (%0)"
                          :
                          : "r"(vp->xsave), "a"((uint32_t)features), "d"((uint32_t)(features >> 32))
                          : "memory");
-        if (vp->state.xcr0 != features)
+        if (vp->state.xcr0 != xsave_features_first)
             write_xcr0(vp->state.xcr0);
     } else {
         __asm__ volatile("fxrstor64 (%0)" : : "r"(vp->xsave) : "memory");

@@ -20,7 +20,10 @@ bool xcr0_valid(uint64_t value, uint64_t features);
 
 /* Makes vp->xsave (zeroed) the initial state: x87 and SSE as after FNINIT and MXCSR 0x1F80. */
 void fpu_reset(struct vp *vp);
-/* Processor -> vp: XSAVE area, XCR0, DR0..3, DR6; and back. */
+/* Switches everything on in this processor's XCR0: once, before the first fpu_restore. */
+void fpu_enable(void);
+/* Processor -> vp: XSAVE area, XCR0, DR0..3; and back. The XMM registers stay as they are until the
+   next fpu_restore. */
 void fpu_save(struct vp *vp);
 void fpu_restore(struct vp *vp);
 
@@ -28,7 +31,7 @@ void fpu_restore(struct vp *vp);
 void fpu_get_xmm(const struct vp *vp, unsigned n, void *to16);
 void fpu_set_xmm(struct vp *vp, unsigned n, const void *from16);
 
-/* XMM0..5, 96 bytes: of a VP that is not in the processor, and of the one that is. */
+/* XMM0..5, 96 bytes: of a VP that is not in the processor, and of the one whose they are. */
 void fpu_get_low_xmm(const struct vp *vp, void *to96);
 void fpu_read_low_xmm(void *to96);
 /* Makes vp->state.xcr0 exact while the VP is in the processor. */

@@ -40,31 +40,36 @@ static uint16_t execution_state(struct vp *vp)
     return (uint16_t)state;
 }
 
-/* Syncs the VP and fills what every message begins with; the rest of the payload is zero. */
-static void begin_message(struct vp *vp, struct hv_message *m, uint32_t type, size_t payload_size,
-                          unsigned access, unsigned length)
+/*
+ * Begins a message right in the intercept page: header and what every x64
+ * payload begins with; the rest of the payload is zero. NULL: no page is mapped,
+ * nobody wants it. stop() ends it. The parent may look at or write the page
+ * meanwhile; nothing is read from it.
+ */
+static struct hv_message *begin_message(struct vp *vp, uint32_t type, size_t payload_size,
+                                        unsigned access, unsigned length)
 {
-    vp_sync(vp);
-    memset(m, 0, sizeof(m->header) + payload_size);
-    m->header.type = type;
-    m->header.payload_size = (uint8_t)payload_size;
-    m->header.sender = vp->partition->id;
-    m->payload.intercept = (struct hv_intercept_header){
-        .vp_index = vp->index,
-        .instruction_length = length & 0xF,
-        .cr8 = vp->state.cr8 & 0xF,
-        .access_type = (uint8_t)access,
-        .execution_state = execution_state(vp),
-        .cs = message_segment(&vp->state.seg[SEG_CS]),
-        .rip = vp->state.rip,
-        .rflags = vp->state.rflags,
-    };
+    struct hv_message *m = state_page_message_begin(vp, type, payload_size);
+    vp_show(vp);
+    if (!m)
+        return NULL;
+    const struct vp_state *s = &vp->state;
+    struct hv_intercept_header *header = &m->payload.intercept;
+    header->vp_index = vp->index;
+    header->instruction_length = length & 0xF;
+    header->cr8 = s->cr8 & 0xF;
+    header->access_type = (uint8_t)access;
+    header->execution_state = execution_state(vp);
+    header->cs = message_segment(&s->seg[SEG_CS]);
+    header->rip = s->rip;
+    header->rflags = s->rflags;
+    return m;
 }
 
-static void stop(struct cpu *cpu, struct vp *vp, const struct hv_message *m)
+static void stop(struct cpu *cpu, struct vp *vp)
 {
     vp->intercept_suspend = true;
-    state_page_message(vp, m);
+    state_page_message_end(vp);
     end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_INTERCEPT);
 }
 
@@ -81,12 +86,8 @@ static uint8_t instruction_bytes(struct vp *vp, const struct exit *exit, uint8_t
     return (uint8_t)translate_fetch(vp, linear, bytes, INSTRUCTION_BYTES);
 }
 
-void intercept_io(struct cpu *cpu, struct vp *vp)
+static void fill_io(struct vp *vp, const struct exit *e, struct hv_io_message *io)
 {
-    const struct exit *e = &cpu->exit;
-    struct hv_message m;
-    begin_message(vp, &m, HV_MESSAGE_IO_PORT, sizeof(m.payload.io), e->access, e->insn_length);
-    struct hv_io_message *io = &m.payload.io;
     io->port = e->port;
     io->info =
         (uint8_t)(e->io_size | (e->io_string ? IO_INFO_STRING : 0) | (e->io_rep ? IO_INFO_REP : 0));
@@ -99,7 +100,16 @@ void intercept_io(struct cpu *cpu, struct vp *vp)
     io->rcx = vp->state.gpr[RCX];
     io->rsi = vp->state.gpr[RSI];
     io->rdi = vp->state.gpr[RDI];
-    stop(cpu, vp, &m);
+}
+
+void intercept_io(struct cpu *cpu, struct vp *vp)
+{
+    const struct exit *e = &cpu->exit;
+    struct hv_message *m = begin_message(vp, HV_MESSAGE_IO_PORT, sizeof(struct hv_io_message),
+                                         e->access, e->insn_length);
+    if (m)
+        fill_io(vp, e, &m->payload.io);
+    stop(cpu, vp);
 }
 
 static void memory_message(struct cpu *cpu, struct vp *vp, gpa_t gpa, unsigned access,
@@ -107,21 +117,22 @@ static void memory_message(struct cpu *cpu, struct vp *vp, gpa_t gpa, unsigned a
 {
     struct mapping mapping = slpt_lookup(&vp->partition->space, gpa >> PAGE_SHIFT);
     bool mapped = mapping.present || mapping.stashed;
-    struct hv_message m;
-    begin_message(vp, &m, mapped ? HV_MESSAGE_GPA_INTERCEPT : HV_MESSAGE_UNMAPPED_GPA,
-                  sizeof(m.payload.memory), access, exit ? exit->insn_length : 3);
-    struct hv_memory_message *memory = &m.payload.memory;
-    memory->cache_type = MEMORY_WB;
-    memory->tpr = (uint8_t)(vp->state.cr8 << 4);
-    memory->gpa = gpa;
-    if (exit && exit->gva_valid) {
-        memory->gva = exit->gva;
-        memory->access_info = ACCESS_INFO_GVA_VALID;
-        if (exit->gva_translated)
-            memory->access_info |= ACCESS_INFO_GVA_GPA_VALID;
+    struct hv_message *m =
+        begin_message(vp, mapped ? HV_MESSAGE_GPA_INTERCEPT : HV_MESSAGE_UNMAPPED_GPA,
+                      sizeof(struct hv_memory_message), access, exit ? exit->insn_length : 3);
+    if (m) {
+        struct hv_memory_message *memory = &m->payload.memory;
+        memory->cache_type = MEMORY_WB;
+        memory->tpr = (uint8_t)(vp->state.cr8 << 4);
+        memory->gpa = gpa;
+        if (exit && exit->gva_valid) {
+            memory->gva = exit->gva;
+            memory->access_info =
+                ACCESS_INFO_GVA_VALID | (exit->gva_translated ? ACCESS_INFO_GVA_GPA_VALID : 0);
+        }
+        memory->instruction_byte_count = instruction_bytes(vp, exit, memory->instruction_bytes);
     }
-    memory->instruction_byte_count = instruction_bytes(vp, exit, memory->instruction_bytes);
-    stop(cpu, vp, &m);
+    stop(cpu, vp);
 }
 
 void intercept_memory(struct cpu *cpu, struct vp *vp)
@@ -136,72 +147,68 @@ void child_memory_intercept(struct cpu *cpu, struct vp *vp, gpa_t gpa, unsigned 
 
 void intercept_msr(struct cpu *cpu, struct vp *vp, bool write)
 {
-    struct hv_message m;
-    begin_message(vp, &m, HV_MESSAGE_MSR, sizeof(m.payload.msr), write ? ACCESS_WRITE : ACCESS_READ,
-                  cpu->exit.insn_length);
-    m.payload.msr.msr = (uint32_t)vp->state.gpr[RCX];
-    m.payload.msr.rdx = vp->state.gpr[RDX];
-    m.payload.msr.rax = vp->state.gpr[RAX];
-    stop(cpu, vp, &m);
+    struct hv_message *m = begin_message(vp, HV_MESSAGE_MSR, sizeof(struct hv_msr_message),
+                                         write ? ACCESS_WRITE : ACCESS_READ, cpu->exit.insn_length);
+    if (m) {
+        m->payload.msr.msr = (uint32_t)vp->state.gpr[RCX];
+        m->payload.msr.rdx = vp->state.gpr[RDX];
+        m->payload.msr.rax = vp->state.gpr[RAX];
+    }
+    stop(cpu, vp);
 }
 
 void intercept_cpuid(struct cpu *cpu, struct vp *vp, const struct cpuid_regs *defaults)
 {
-    struct hv_message m;
-    begin_message(vp, &m, HV_MESSAGE_CPUID, sizeof(m.payload.cpuid), ACCESS_EXECUTE,
-                  cpu->exit.insn_length);
-    struct hv_cpuid_message *c = &m.payload.cpuid;
-    c->rax = vp->state.gpr[RAX];
-    c->rcx = vp->state.gpr[RCX];
-    c->rdx = vp->state.gpr[RDX];
-    c->rbx = vp->state.gpr[RBX];
-    c->default_rax = defaults->eax;
-    c->default_rcx = defaults->ecx;
-    c->default_rdx = defaults->edx;
-    c->default_rbx = defaults->ebx;
-    stop(cpu, vp, &m);
+    struct hv_message *m = begin_message(vp, HV_MESSAGE_CPUID, sizeof(struct hv_cpuid_message),
+                                         ACCESS_EXECUTE, cpu->exit.insn_length);
+    if (m) {
+        struct hv_cpuid_message *c = &m->payload.cpuid;
+        c->rax = vp->state.gpr[RAX];
+        c->rcx = vp->state.gpr[RCX];
+        c->rdx = vp->state.gpr[RDX];
+        c->rbx = vp->state.gpr[RBX];
+        c->default_rax = defaults->eax;
+        c->default_rcx = defaults->ecx;
+        c->default_rdx = defaults->edx;
+        c->default_rbx = defaults->ebx;
+    }
+    stop(cpu, vp);
 }
 
 void intercept_exception(struct cpu *cpu, struct vp *vp)
 {
     const struct exit *e = &cpu->exit;
-    struct hv_message m;
-    begin_message(vp, &m, HV_MESSAGE_EXCEPTION, sizeof(m.payload.exception), ACCESS_EXECUTE,
-                  e->insn_length);
-    struct hv_exception_message *x = &m.payload.exception;
-    x->vector = e->vector;
-    x->info = e->has_error ? EXCEPTION_INFO_ERROR_VALID : 0;
-    x->error_code = e->error;
-    x->parameter = e->parameter;
-    x->instruction_byte_count = instruction_bytes(vp, e, x->instruction_bytes);
-    x->ds = message_segment(&vp->state.seg[SEG_DS]);
-    x->ss = message_segment(&vp->state.seg[SEG_SS]);
-    memcpy(&x->rax, vp->state.gpr, sizeof(vp->state.gpr)); /* the same order */
-    stop(cpu, vp, &m);
+    struct hv_message *m =
+        begin_message(vp, HV_MESSAGE_EXCEPTION, sizeof(struct hv_exception_message), ACCESS_EXECUTE,
+                      e->insn_length);
+    if (m) {
+        struct hv_exception_message *x = &m->payload.exception;
+        x->vector = e->vector;
+        x->info = e->has_error ? EXCEPTION_INFO_ERROR_VALID : 0;
+        x->error_code = e->error;
+        x->parameter = e->parameter;
+        x->instruction_byte_count = instruction_bytes(vp, e, x->instruction_bytes);
+        x->ds = message_segment(&vp->state.seg[SEG_DS]);
+        x->ss = message_segment(&vp->state.seg[SEG_SS]);
+        memcpy(&x->rax, vp->state.gpr, sizeof(vp->state.gpr)); /* the same order */
+    }
+    stop(cpu, vp);
 }
 
 void intercept_plain(struct cpu *cpu, struct vp *vp, uint32_t type)
 {
-    struct hv_message m;
-    begin_message(vp, &m, type, sizeof(m.payload.intercept), ACCESS_EXECUTE,
+    begin_message(vp, type, sizeof(struct hv_intercept_header), ACCESS_EXECUTE,
                   type == HV_MESSAGE_HALT ? cpu->exit.insn_length : 0);
-    stop(cpu, vp, &m);
-}
-
-static void refused_message(const struct vp *vp, struct hv_message *m)
-{
-    memset(m, 0, sizeof(*m));
-    m->header.type = HV_MESSAGE_INVALID_VP_REGISTER_VALUE;
-    m->header.payload_size = sizeof(m->payload.invalid_register);
-    m->header.sender = vp->partition->id;
-    m->payload.invalid_register.vp_index = vp->index;
+    stop(cpu, vp);
 }
 
 void intercept_invalid_registers(struct cpu *cpu, struct vp *vp)
 {
-    struct hv_message m;
-    refused_message(vp, &m);
-    stop(cpu, vp, &m);
+    struct hv_message *m = state_page_message_begin(vp, HV_MESSAGE_INVALID_VP_REGISTER_VALUE,
+                                                    sizeof(m->payload.invalid_register));
+    if (m)
+        m->payload.invalid_register.vp_index = vp->index;
+    stop(cpu, vp);
 }
 
 bool intercept_installed(const struct partition *partition, uint32_t type, uint64_t parameter,

@@ -92,7 +92,8 @@ _Noreturn void panic(const char *format, ...)
 
     struct vp *vp = self->current;
     if (vp && vp->loaded && backend) {
-        backend->save(vp);
+        backend->save_shown(vp);
+        backend->save_rest(vp);
         vp_print(vp);
         backend->dump(vp);
         print_ring(self);

@@ -51,24 +51,20 @@ void vp_stop_and_wait(struct vp *vp)
         __atomic_fetch_and(&vp->requests, ~(uint32_t)REQUEST_STOP, __ATOMIC_SEQ_CST);
 }
 
-static void switch_to(struct cpu *cpu, struct vp *vp)
+static void switch_to(struct cpu *cpu, struct vp *vp, uint64_t now)
 {
     backend->switch_in(vp);
-    vp->loaded = true;
     fpu_restore(vp);
     cpu->loaded = vp;
     cpu->current = vp;
-    vp->entered_tsc = rdtsc();
+    vp->entered_tsc = now;
 }
 
-static void switch_from(struct vp *vp)
+static void switch_from(struct vp *vp, uint64_t now)
 {
-    vp->runtime_tsc += rdtsc() - vp->entered_tsc;
+    vp->runtime_tsc += now - vp->entered_tsc;
     fpu_save(vp);
     backend->switch_out(vp);
-    vp->loaded = false;
-    if (!vp->first)
-        vp->synced = true; /* switch_out left everything in vp->state */
 }
 
 void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t output, bool code64)
@@ -77,8 +73,9 @@ void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t 
     child->dispatch_output = output;
     child->dispatched_by_code64 = code64;
     bool accepted = state_page_consume(child);
-    switch_from(parent);
-    switch_to(cpu, child);
+    uint64_t now = rdtsc();
+    switch_from(parent, now);
+    switch_to(cpu, child, now);
     full_barrier(); /* child->cpu was set before: a request from now on kicks us */
     if (child->requests || child->triple_fault)
         cpu->kicked = 1;
@@ -91,13 +88,14 @@ void end_dispatch(struct cpu *cpu, uint32_t state, uint32_t event)
     struct vp *child = cpu->current, *parent = child->dispatcher;
     gpa_t output = child->dispatch_output;
     bool code64 = child->dispatched_by_code64;
-    switch_from(child);
-    state_page_publish(child);
+    uint64_t now = rdtsc();
+    switch_from(child, now);
+    state_page_publish(child, true);
     child->dispatcher = NULL;
     child->cpu = NULL;
     __atomic_store_n(&child->running, false, __ATOMIC_RELEASE); /* from here on it may be deleted */
 
-    switch_to(cpu, parent);
+    switch_to(cpu, parent, now);
     /* It could be written when the call began; a parent that has since taken the page away has
        only itself to blame, and is told nothing. */
     union {
@@ -131,7 +129,7 @@ static void park(struct cpu *cpu, struct vp *vp)
 {
     vp_sync(vp);
     fpu_save(vp);
-    state_page_publish(vp);
+    state_page_publish(vp, true);
     __atomic_store_n(&vp->parked, true, __ATOMIC_SEQ_CST);
     for (;;) {
         cpu->kicked = 0;
@@ -147,7 +145,7 @@ static void park(struct cpu *cpu, struct vp *vp)
                 break;
             if (run) { /* refused: it stays where it was, and stays suspended */
                 vp->explicit_suspend = true;
-                state_page_publish(vp);
+                state_page_publish(vp, false);
                 __atomic_store_n(&vp->parked, true, __ATOMIC_SEQ_CST);
             }
             continue;
@@ -240,7 +238,8 @@ _Noreturn void run_loop(struct cpu *cpu)
     struct vp *first = first_partition->vps[cpu->index];
     first->cpu = cpu;
     first->running = true;
-    switch_to(cpu, first);
+    fpu_enable();
+    switch_to(cpu, first, rdtsc());
     cpu->kicked = 1; /* a VP that waits for its start-up IPI does so in serve_requests */
     for (;;) {
         /* Whoever makes a request kicks; what stays pending is looked at after the next kick. */
@@ -257,7 +256,7 @@ _Noreturn void run_loop(struct cpu *cpu)
             backend->load(vp);
             vp->touched = false;
         }
-        vp->synced = false;
+        vp->exact = EXACT_HOT;
         tlb_enter(cpu, vp);
         backend->run(vp, &cpu->exit);
         tlb_leave(cpu, vp);

@@ -32,7 +32,7 @@ void vp_reset_state(struct vp *vp)
     s->dr6 = DR6_RESET;
     s->dr7 = DR7_RESET;
     s->pat = PAT_RESET;
-    vp->synced = true;
+    vp->exact = EXACT_ALL;
     vp->touched = true;
 }
 

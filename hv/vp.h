@@ -67,13 +67,14 @@ struct vp_state {
     uint64_t gpr[GPR_COUNT];
     uint64_t rip, rflags;
     struct event event;
-    /* cold: exact after vp_sync; changes need vp_touch */
+    /* cold, shown: exact after vp_show; changes need vp_touch */
     bool interrupt_shadow; /* STI or MOV SS in the last instruction */
     bool nmi_masked;       /* NMIs blocked until IRET */
-    uint64_t cr0, cr2, cr3, cr4, cr8, efer;
-    struct segment seg[SEG_COUNT];
+    uint64_t cr0, cr3, cr4, cr8, efer, dr7;
+    struct segment seg[SEG_COUNT]; /* LDTR and TR are not shown */
+    /* cold, the rest: exact after vp_sync; changes need vp_touch */
     struct descriptor_table gdtr, idtr;
-    uint64_t dr6, dr7;
+    uint64_t cr2, dr6;
     uint64_t pat, debugctl;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
@@ -92,6 +93,9 @@ enum vp_request {
     REQUEST_STOP = 1 << 4,       /* the VP is being deleted: end its dispatch */
     REQUEST_INTERCEPTS = 1 << 5, /* intercept settings changed: update_intercepts */
 };
+
+/* How much of vp->state is the VP's; the rest is in its control block or in the processor. */
+enum exact { EXACT_HOT, EXACT_SHOWN, EXACT_ALL };
 
 enum state_page_type { STATE_PAGE_REGISTERS, STATE_PAGE_INTERCEPT, STATE_PAGE_COUNT };
 
@@ -112,8 +116,8 @@ struct vp {
     bool first; /* of the first partition: runs on cpu number `index` only */
 
     struct vp_state state;
-    bool synced;  /* the cold part of state is exact */
-    bool touched; /* the cold part was changed: load before the next entry */
+    uint8_t exact; /* enum exact: how much of state is */
+    bool touched;  /* the cold part was changed, all is exact: load before the next entry */
 
     /* backend */
     spa_t control_spa; /* VMCS or VMCB */
@@ -168,17 +172,28 @@ struct vp {
     struct spinlock page_lock; /* over pages[].spn against a stop on another processor */
     bool published;            /* stopped, and state is exact: what a register page shows is valid.
                                   Under page_lock */
-    uint8_t message_words;     /* 8-byte words of the intercept page that its last message took */
+    uint8_t message_words;     /* 8-byte words of payload of the last message in the page */
     struct state_page pages[STATE_PAGE_COUNT];
 };
 _Static_assert(sizeof(struct vp) <= PAGE_SIZE, "a VP is one page of its partition's pool");
 
-/* Makes the cold part of vp->state exact. The VP is loaded on this processor, or not running. */
+/* Makes exact what a register page and a message show. The VP is loaded on this processor, or it
+   is a child's and not running. */
+static inline void vp_show(struct vp *vp)
+{
+    if (vp->exact == EXACT_HOT && vp->loaded) {
+        backend->save_shown(vp);
+        vp->exact = EXACT_SHOWN;
+    }
+}
+
+/* Makes all of vp->state exact. State: as for vp_show. */
 static inline void vp_sync(struct vp *vp)
 {
-    if (!vp->synced && vp->loaded) {
-        backend->save(vp);
-        vp->synced = true;
+    vp_show(vp);
+    if (vp->exact == EXACT_SHOWN && (vp->loaded || !vp->first)) {
+        backend->save_rest(vp);
+        vp->exact = EXACT_ALL;
     }
 }
 

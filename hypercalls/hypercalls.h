@@ -18,16 +18,25 @@ void hypercall(struct cpu *cpu, struct vp *vp, unsigned insn_length);
 
 /* hypercalls/statepage.c. Lock: vp->page_lock is taken inside. */
 
-/* The VP has stopped: write its state into the register page (if mapped), valid, not dirty. */
-void state_page_publish(struct vp *vp);
+/* The VP has stopped: write its state into the register page (if mapped), valid, not dirty. live:
+   its XMM registers are still in this processor. State: vp_show. */
+void state_page_publish(struct vp *vp, bool live);
 /*
  * The VP is about to run: take the dirty classes of the register page into
  * vp->state (one copy) and clear is-valid. False when a value was refused: then
  * nothing was taken, the page is published anew, and the VP must not run.
  */
 bool state_page_consume(struct vp *vp);
-/* Puts the message into the intercept page (if mapped). */
-void state_page_message(struct vp *vp, const struct hv_message *message);
+/*
+ * Begins a message in the intercept page: header, and zeros for the payload and
+ * for what is left of the last one. NULL when no page is mapped. Either way
+ * vp->page_lock is held until state_page_message_end.
+ */
+struct hv_message *state_page_message_begin(struct vp *vp, uint32_t type, size_t payload_size);
+static inline void state_page_message_end(struct vp *vp)
+{
+    unlock(&vp->page_lock);
+}
 
 /* Unmaps a mapped state page (hv_lock held): every place, shoot down, free. */
 void state_page_unmap(struct vp *vp, enum state_page_type type);

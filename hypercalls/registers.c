@@ -302,7 +302,10 @@ static uint32_t open_registers(const struct call *call, struct vp **vp)
         vp_sync(*vp);
         return HV_STATUS_SUCCESS;
     }
-    if (vp_stopped(*vp) && !state_page_take(*vp))
+    if (!vp_stopped(*vp))
+        return HV_STATUS_SUCCESS;
+    vp_sync(*vp);
+    if (!state_page_take(*vp))
         return HV_STATUS_INVALID_REGISTER_VALUE;
     return HV_STATUS_SUCCESS;
 }
@@ -336,7 +339,7 @@ uint32_t call_get_vp_registers(struct call *call)
         call->done++;
     }
     if (vp != call->vp && vp_stopped(vp))
-        state_page_publish(vp);
+        state_page_publish(vp, false);
     return status;
 }
 
@@ -392,6 +395,6 @@ uint32_t call_set_vp_registers(struct call *call)
         }
     }
     if (vp != call->vp && vp_stopped(vp))
-        state_page_publish(vp);
+        state_page_publish(vp, false);
     return status;
 }

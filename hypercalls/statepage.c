@@ -83,12 +83,12 @@ static struct hv_register_page *register_page(const struct vp *vp)
     return spn == SPN_NONE ? NULL : page_ptr(spn);
 }
 
-void state_page_publish(struct vp *vp)
+void state_page_publish(struct vp *vp, bool live)
 {
     lock(&vp->page_lock);
     struct hv_register_page *page = register_page(vp);
     if (page)
-        write_registers(vp, page, true, false);
+        write_registers(vp, page, true, live);
     vp->published = true;
     unlock(&vp->page_lock);
 }
@@ -124,6 +124,7 @@ static bool take_all(struct vp *vp, const struct hv_register_page *page, uint32_
     struct hv_register_page copy;
     memcpy(&copy, page, offsetof(struct hv_register_page, cr0));
     __asm__ volatile("" : : : "memory"); /* the compiler must not look at the page again */
+    vp_sync(vp);
     struct vp_state next = vp->state;
     if (dirty & HV_DIRTY_GENERAL)
         memcpy(next.gpr, copy.gpr, sizeof(next.gpr));
@@ -191,19 +192,19 @@ bool state_page_take(struct vp *vp)
     return accepted;
 }
 
-void state_page_message(struct vp *vp, const struct hv_message *message)
+struct hv_message *state_page_message_begin(struct vp *vp, uint32_t type, size_t payload_size)
 {
     lock(&vp->page_lock);
     spn_t spn = vp->pages[STATE_PAGE_INTERCEPT].spn;
-    if (spn != SPN_NONE) {
-        uint64_t *page = page_ptr(spn);
-        size_t used = (sizeof(message->header) + message->header.payload_size) / 8;
-        copy_words(page, message, used);
-        for (size_t i = used; i < vp->message_words; i++)
-            page[i] = 0;
-        vp->message_words = (uint8_t)used;
-    }
-    unlock(&vp->page_lock);
+    if (spn == SPN_NONE)
+        return NULL;
+    struct hv_message *m = page_ptr(spn);
+    size_t words = payload_size / 8;
+    m->header = (struct hv_message_header){
+        .type = type, .payload_size = (uint8_t)payload_size, .sender = vp->partition->id};
+    zero_words(&m->payload, words > vp->message_words ? words : vp->message_words);
+    vp->message_words = (uint8_t)words;
+    return m;
 }
 
 void state_page_unmap(struct vp *vp, enum state_page_type type)
@@ -332,7 +333,7 @@ static void begin_page(const struct call *call, struct vp *vp, enum state_page_t
 {
     bool own = vp == call->vp;
     if (own && type == STATE_PAGE_REGISTERS) {
-        vp_sync(vp);
+        vp_show(vp);
         fpu_read_xcr0(vp);
     }
     lock(&vp->page_lock);

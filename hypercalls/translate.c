@@ -200,7 +200,7 @@ unsigned translate_fetch(struct vp *vp, uint64_t linear, uint8_t *bytes, unsigne
 {
     const struct space *space = &vp->partition->space;
     unsigned done = 0;
-    vp_sync(vp);
+    vp_show(vp);
     while (done < max) {
         gpa_t gpa = 0;
         unsigned part = (unsigned)min_u64(max - done, PAGE_SIZE - ((linear + done) & PAGE_MASK));

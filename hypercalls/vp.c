@@ -116,7 +116,7 @@ uint32_t call_create_vp(struct call *call)
     backend->vp_init(vp);
     p->vps[vp->index] = vp;
     p->vp_count++;
-    state_page_publish(vp);
+    state_page_publish(vp, false);
     return HV_STATUS_SUCCESS;
 }
 

@@ -226,7 +226,7 @@ static __attribute__((noinline)) void entry_failed(struct vp *vp, struct exit *e
     svm_entry_cancelled(vp);
     if (vp->armed & ARMED_LOADED) {
         svm_load(vp);
-        vp->synced = true;
+        vp->exact = EXACT_ALL;
     }
     vmcb_of(vp)->clean = 0;
 }

@@ -214,10 +214,12 @@ static void shadow_ends_with_its_instruction(void **state)
     vmcb->interrupt_shadow = SHADOW_ACTIVE;
     enter(hypercalls);
     assert_int_equal(entered.shadow, SHADOW_ACTIVE);
-    svm_save(vp);
+    svm_save_shown(vp);
+    svm_save_rest(vp);
     assert_true(vp->state.interrupt_shadow);
     vp->state.rip += 3;
-    svm_save(vp);
+    svm_save_shown(vp);
+    svm_save_rest(vp);
     assert_false(vp->state.interrupt_shadow);
     enter(hypercalls);
     assert_int_equal(entered.shadow, 0);
@@ -407,7 +409,7 @@ static void refused_state_is_kept(void **state)
     assert_int_equal(vp->state.rip, 0x1000);
     assert_int_equal(vp->state.gpr[RAX], 0);
     assert_int_equal(vmcb->save.cr3, 0x5000);
-    assert_true(vp->synced);
+    assert_int_equal(vp->exact, EXACT_ALL);
     assert_int_equal(vmcb->clean, 0);
 }
 
@@ -465,7 +467,8 @@ static void segments_survive(void **state)
     assert_int_equal(vmcb->save.cpl, 3);
     assert_true(vmcb->save.efer & EFER_SVME);
     memset(vp->state.seg, 0xEE, sizeof(vp->state.seg));
-    svm_save(vp);
+    svm_save_shown(vp);
+    svm_save_rest(vp);
     assert_memory_equal(vp->state.seg, before.seg, sizeof(before.seg));
     assert_int_equal(vp->state.efer, 0);
     struct vp_mode mode = svm_mode(vp);

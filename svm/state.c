@@ -9,13 +9,23 @@
 #define SEGMENT_DPL_MASK  3u
 #define VMCB_SEGMENT_LONG (1u << 9) /* in the VMCB's packed layout */
 
-/* The VMCB packs AVL, L, D/B, G right above the low byte; the ABI leaves four zero bits between. */
-static inline struct segment from_vmcb(const struct vmcb_segment *from)
+/*
+ * The VMCB packs AVL, L, D/B, G right above the low byte; the ABI leaves four zero bits between. All
+ * but the base is one word, whose halves the two have the other way round: every stop of a child
+ * comes here, six times.
+ */
+static inline void from_vmcb(struct segment *to, const struct vmcb_segment *from)
 {
-    unsigned a = from->attributes;
-    uint16_t attributes = (uint16_t)((a & 0xFF) | (a & 0xF00) << 4);
-    return (struct segment){from->base, from->limit, from->selector, attributes};
+    const uint64_t flags = 0xF00UL << 48;
+    uint64_t word;
+    __builtin_memcpy(&word, from, sizeof(word));
+    word = word >> 32 | word << 32;
+    word = (word & UINT64_MAX >> 8) | (word & flags) << 4;
+    to->base = from->base;
+    __builtin_memcpy(&to->limit, &word, sizeof(word));
 }
+_Static_assert(offsetof(struct segment, limit) == 8 && offsetof(struct segment, attributes) == 14,
+               "the second word");
 
 static inline struct vmcb_segment to_vmcb(const struct segment *from)
 {
@@ -24,37 +34,40 @@ static inline struct vmcb_segment to_vmcb(const struct segment *from)
     return (struct vmcb_segment){from->selector, attributes, from->limit, from->base};
 }
 
-static void save_segments(struct vp_state *s, const struct vmcb_save *from)
-{
-    const struct vmcb_segment *data = &from->es; /* es cs ss ds fs gs, as the ABI has them */
-    for (unsigned i = SEG_ES; i <= SEG_GS; i++)
-        s->seg[i] = from_vmcb(&data[i]);
-    s->seg[SEG_LDTR] = from_vmcb(&from->ldtr);
-    s->seg[SEG_TR] = from_vmcb(&from->tr);
-    /* SS.DPL is the CPL in the neutral state; the VMCB's may differ (after SYSRET, APM 15.5.1). */
-    unsigned ss = s->seg[SEG_SS].attributes & ~(SEGMENT_DPL_MASK << SEGMENT_DPL_SHIFT);
-    s->seg[SEG_SS].attributes = (uint16_t)(ss | (unsigned)from->cpl << SEGMENT_DPL_SHIFT);
-    s->gdtr = (struct descriptor_table){from->gdtr.base, (uint16_t)from->gdtr.limit};
-    s->idtr = (struct descriptor_table){from->idtr.base, (uint16_t)from->idtr.limit};
-}
-
-void svm_save(struct vp *vp)
+void svm_save_shown(struct vp *vp)
 {
     const struct vmcb *vmcb = vmcb_of(vp);
     const struct vmcb_save *from = &vmcb->save;
+    const struct vmcb_segment *data = &from->es; /* es cs ss ds fs gs, as the ABI has them */
     struct vp_state *s = &vp->state;
 
     /* A shadow covers one instruction: it is over once somebody has moved rip. */
     s->interrupt_shadow = (vmcb->interrupt_shadow & SHADOW_ACTIVE) && s->rip == from->rip;
     s->cr0 = from->cr0;
-    s->cr2 = from->cr2;
     s->cr3 = from->cr3;
     s->cr4 = from->cr4;
     s->cr8 = vp->first ? read_cr8() : vmcb->interrupt_control & V_TPR_MASK;
     s->efer = from->efer & ~(uint64_t)EFER_SVME;
-    save_segments(s, from);
-    s->dr6 = from->dr6;
     s->dr7 = from->dr7;
+#pragma GCC unroll 6
+    for (unsigned i = SEG_ES; i <= SEG_GS; i++)
+        from_vmcb(&s->seg[i], &data[i]);
+    /* SS.DPL is the CPL in the neutral state; the VMCB's may differ (after SYSRET, APM 15.5.1). */
+    unsigned ss = s->seg[SEG_SS].attributes & ~(SEGMENT_DPL_MASK << SEGMENT_DPL_SHIFT);
+    s->seg[SEG_SS].attributes = (uint16_t)(ss | (unsigned)from->cpl << SEGMENT_DPL_SHIFT);
+}
+
+void svm_save_rest(struct vp *vp)
+{
+    const struct vmcb_save *from = &vmcb_of(vp)->save;
+    struct vp_state *s = &vp->state;
+
+    from_vmcb(&s->seg[SEG_LDTR], &from->ldtr);
+    from_vmcb(&s->seg[SEG_TR], &from->tr);
+    s->gdtr = (struct descriptor_table){from->gdtr.base, (uint16_t)from->gdtr.limit};
+    s->idtr = (struct descriptor_table){from->idtr.base, (uint16_t)from->idtr.limit};
+    s->cr2 = from->cr2;
+    s->dr6 = from->dr6;
     s->pat = from->g_pat;
     s->sysenter_cs = from->sysenter_cs;
     s->sysenter_esp = from->sysenter_esp;
@@ -165,7 +178,7 @@ void svm_switch_in(struct vp *vp)
 void svm_switch_out(struct vp *vp)
 {
     if (!vp->first)
-        vp_sync(vp);
+        vp_show(vp);
     else if (svm_features.tsc_aux)
         vp->state.tsc_aux = rdmsr(MSR_TSC_AUX);
     vp->loaded = false;

@@ -324,7 +324,8 @@ void svm_arm(struct vp *vp, uint8_t set, uint8_t clear);
 /* state.c */
 void svm_switch_in(struct vp *vp);
 void svm_switch_out(struct vp *vp);
-void svm_save(struct vp *vp);
+void svm_save_shown(struct vp *vp);
+void svm_save_rest(struct vp *vp);
 void svm_load(struct vp *vp);
 struct vp_mode svm_mode(struct vp *vp);
 bool svm_in_kernel64(struct vp *vp);

@@ -84,8 +84,6 @@ static void read_unswitched(struct vp *vp)
     s->dr6 = read_dr6();
     s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
     here()->msrs[SW_KERNEL_GS_BASE] = s->kernel_gs_base;
-    if (vp->first)
-        s->cr8 = read_cr8();
 }
 
 static void write_unswitched(const struct vp *vp, struct vmx_cpu *cpu)
@@ -104,12 +102,13 @@ static void write_unswitched(const struct vp *vp, struct vmx_cpu *cpu)
 
 /* VMREAD stores 64 bits: each field after the base spills into what is read after it, the last
    segment's into gdtr. */
-static void read_segments(struct vp_state *s)
+static inline __attribute__((always_inline)) void
+read_segments(struct vp_state *s, enum segment_index first, enum segment_index last)
 {
     _Static_assert(offsetof(struct vp_state, gdtr) == offsetof(struct vp_state, seg[SEG_COUNT]),
                    "what comes after the segments");
 #pragma GCC unroll 8
-    for (unsigned i = 0; i < SEG_COUNT; i++) {
+    for (unsigned i = first; i <= last; i++) {
         struct segment *seg = &s->seg[i];
         vmread_to(VMCS_GUEST_ES_BASE + 2 * i, &seg->base);
         vmread_to(VMCS_GUEST_ES_LIMIT + 2 * i, (uint64_t *)&seg->limit);
@@ -136,8 +135,7 @@ static void write_segments(const struct vp_state *s)
     }
 }
 
-_Static_assert(sizeof(struct descriptor_table) == 16, "a limit may be read as 64 bits");
-static void save_vmcs(struct vp *vp)
+void vmx_save_shown(struct vp *vp)
 {
     struct vp_state *s = &vp->state;
     uint64_t blocking = vmread(VMCS_GUEST_INTERRUPTIBILITY);
@@ -148,12 +146,21 @@ static void save_vmcs(struct vp *vp)
     s->cr4 = vmread(VMCS_GUEST_CR4) & ~vmx_cr4_mask(vp);
     vmread_to(VMCS_GUEST_CR3, &s->cr3);
     vmread_to(VMCS_GUEST_EFER, &s->efer);
-    read_segments(s);
+    vmread_to(VMCS_GUEST_DR7, &s->dr7);
+    if (vp->first)
+        s->cr8 = read_cr8();
+    read_segments(s, SEG_ES, SEG_GS);
+}
+
+_Static_assert(sizeof(struct descriptor_table) == 16, "a limit may be read as 64 bits");
+static void read_rest(struct vp *vp)
+{
+    struct vp_state *s = &vp->state;
+    read_segments(s, SEG_LDTR, SEG_TR);
     vmread_to(VMCS_GUEST_GDTR_BASE, &s->gdtr.base);
     vmread_to(VMCS_GUEST_GDTR_LIMIT, (uint64_t *)&s->gdtr.limit); /* and its padding */
     vmread_to(VMCS_GUEST_IDTR_BASE, &s->idtr.base);
     vmread_to(VMCS_GUEST_IDTR_LIMIT, (uint64_t *)&s->idtr.limit);
-    vmread_to(VMCS_GUEST_DR7, &s->dr7);
     if (!vp->first)
         return; /* a child writes none of these without an exit */
     vmread_to(VMCS_GUEST_PAT, &s->pat);
@@ -163,10 +170,20 @@ static void save_vmcs(struct vp *vp)
     vmread_to(VMCS_GUEST_SYSENTER_EIP, &s->sysenter_eip);
 }
 
-void vmx_save(struct vp *vp)
+/* Of a child's VP that is in no processor, its VMCS is read as one would read a book. */
+void vmx_save_rest(struct vp *vp)
 {
-    save_vmcs(vp);
-    read_unswitched(vp);
+    if (vp->loaded) {
+        read_unswitched(vp);
+        read_rest(vp);
+        return;
+    }
+    const struct vp *current = this_cpu()->loaded;
+    must(current->loaded);
+    vmptrld(vp->control_spa);
+    read_rest(vp);
+    vmclear(vp->control_spa);
+    vmptrld(current->control_spa);
 }
 
 static bool pae_paging(uint64_t cr0, uint64_t cr4, uint64_t efer)
@@ -304,13 +321,12 @@ void vmx_switch_in(struct vp *vp)
  */
 void vmx_switch_out(struct vp *vp)
 {
-    if (!vp->synced && vp->first) {
+    if (vp->exact != EXACT_ALL)
         read_unswitched(vp);
-    } else if (!vp->synced) {
-        vmx_save(vp);
-        vp->synced = true;
-    }
-    if (!vp->first) {
+    if (vp->first) {
+        vp->state.cr8 = read_cr8();
+    } else {
+        vp_show(vp);
         vmclear(vp->control_spa);
         vp->launched = false;
         vmx_of(vp)->windows = WINDOWS_UNKNOWN;
@@ -328,7 +344,7 @@ struct vp_mode vmx_mode(struct vp *vp)
     uint64_t efer, cr0;
     uint32_t cs, ss, word;
     struct vp_mode mode;
-    if (vp->synced || !vp->loaded) {
+    if (vp->exact != EXACT_HOT || !vp->loaded) {
         efer = vp->state.efer;
         cr0 = vp->state.cr0;
         cs = vp->state.seg[SEG_CS].attributes;
@@ -358,7 +374,7 @@ bool vmx_in_kernel64(struct vp *vp)
 
 uint64_t vmx_guest_cr4(struct vp *vp)
 {
-    if (vp->synced || !vp->loaded)
+    if (vp->exact != EXACT_HOT || !vp->loaded)
         return vp->state.cr4;
     return vmread(VMCS_GUEST_CR4) & ~vmx_cr4_mask(vp);
 }

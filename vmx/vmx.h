@@ -223,7 +223,8 @@ void vmx_fill_msr_bitmaps(void);
 /* state.c */
 void vmx_switch_in(struct vp *vp);
 void vmx_switch_out(struct vp *vp);
-void vmx_save(struct vp *vp);
+void vmx_save_shown(struct vp *vp);
+void vmx_save_rest(struct vp *vp);
 void vmx_load(struct vp *vp);
 struct vp_mode vmx_mode(struct vp *vp);
 /* Makes the pending single step agree with RFLAGS.TF where the entry checks it; true when it had

@@ -71,7 +71,8 @@ static struct backend fake_backend = {
     .vp_init = vp_nothing,
     .switch_in = vp_nothing,
     .switch_out = vp_nothing,
-    .save = vp_nothing,
+    .save_shown = vp_nothing,
+    .save_rest = vp_nothing,
     .load = vp_nothing,
     .mode = mode,
     .in_kernel64 = in_kernel64,
@@ -92,7 +93,7 @@ static void leave_guest(struct cpu *cpu)
 {
     if (cpu->running)
         tlb_leave(cpu, cpu->current);
-    cpu->current->synced = false;
+    cpu->current->exact = EXACT_HOT;
 }
 
 static void enter_guest(struct cpu *cpu)
@@ -109,7 +110,7 @@ static void enter_guest(struct cpu *cpu)
 
 static void publish_parked(struct vp *vp)
 {
-    state_page_publish(vp);
+    state_page_publish(vp, false);
     vp->parked = true;
 }
 
