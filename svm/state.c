@@ -10,9 +10,9 @@
 #define VMCB_SEGMENT_LONG (1u << 9) /* in the VMCB's packed layout */
 
 /*
- * The VMCB packs AVL, L, D/B, G right above the low byte; the ABI leaves four zero bits between. All
- * but the base is one word, whose halves the two have the other way round: every stop of a child
- * comes here, six times.
+ * The VMCB packs AVL, L, D/B, G right above the low byte; the ABI leaves four zero bits between.
+ * All but the base is one word, whose halves the two have the other way round: every stop of a
+ * child comes here, six times.
  */
 static inline void from_vmcb(struct segment *to, const struct vmcb_segment *from)
 {

@@ -90,6 +90,25 @@ PROGRAM halt
     hlt
 END halt
 
+; Changes registers that no state page shows, stops, and stores two of them
+PROGRAM hidden
+    mov eax, 0xC2C2C2
+    mov cr2, rax
+    mov word [abs DATA], 0x2F
+    mov qword [abs DATA + 2], 0x13000 ; CHILD_GDT
+    lgdt [abs DATA]
+    mov word [abs DATA], 0x7FF
+    mov qword [abs DATA + 2], 0x14000 ; CHILD_IDT
+    lidt [abs DATA]
+    xor eax, eax
+    lldt ax
+    swapgs
+    hlt
+    sgdt [abs DATA + 16]
+    sidt [abs DATA + 32]
+    hlt
+END hidden
+
 ; CPUID of the leaf in EBX, results to DATA
 PROGRAM cpuid_store
     mov eax, ebx

@@ -19,6 +19,7 @@ DECLARE_PROGRAM(protected_touch);
 DECLARE_PROGRAM(long_io);
 DECLARE_PROGRAM(string_io);
 DECLARE_PROGRAM(halt);
+DECLARE_PROGRAM(hidden);
 DECLARE_PROGRAM(cpuid_store);
 DECLARE_PROGRAM(msr_access);
 DECLARE_PROGRAM(touch);
