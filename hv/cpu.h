@@ -15,7 +15,7 @@ struct tlb_slot {
     uint64_t vp_id; /* struct vp's unique id */
     uint64_t generation;
 };
-#define COPY_CACHE_SIZE 16
+#define COPY_CACHE_SIZE 32
 
 /* A translation, good as long as the space has this generation. */
 struct copy_cache {
@@ -60,6 +60,7 @@ struct cpu {
 
     /* Vendor pages of this processor: VMXON region or host save area. */
     uint64_t vendor_page_spa;
+    uint64_t vendor[8];     /* the backend's own */
     uint64_t host_save_spa; /* SVM: VMSAVE area with the host's FS, GS, TR and syscall MSRs */
 
     /* Tables of the hypervisor itself */

@@ -85,6 +85,8 @@ void fpu_reset(struct vp *vp)
     if (have_xsave)
         *(uint64_t *)(area + OFFSET_XSTATE_BV) = XFEATURE_X87_SSE;
     vp->state.xcr0 = 1;
+    if (have_xsave)
+        vp->xsave_features = vp->first ? xsave_features_first : xsave_features_child;
 }
 
 /* Valid values only: what the processor has, or what the guest once set. */
@@ -101,11 +103,6 @@ static inline void write_xcr0(uint64_t value)
  * switched on, so that state which the guest has turned off in XCR0 survives.
  * Between fpu_save and fpu_restore XCR0 has all that the processor has.
  */
-static inline uint64_t features_of(const struct vp *vp)
-{
-    return vp->first ? xsave_features_first : xsave_features_child;
-}
-
 void fpu_enable(void)
 {
     if (have_xsave)
@@ -114,8 +111,8 @@ void fpu_enable(void)
 
 void fpu_save(struct vp *vp)
 {
-    if (have_xsave) {
-        uint64_t features = features_of(vp);
+    uint64_t features = vp->xsave_features;
+    if (features) {
         vp->state.xcr0 = xgetbv0();
         if (vp->state.xcr0 != xsave_features_first)
             write_xcr0(xsave_features_first);
@@ -134,8 +131,8 @@ void fpu_save(struct vp *vp)
 
 void fpu_restore(struct vp *vp)
 {
-    if (have_xsave) {
-        uint64_t features = features_of(vp);
+    uint64_t features = vp->xsave_features;
+    if (features) {
         __asm__ volatile("xrstor64 (%0)"
                          :
                          : "r"(vp->xsave), "a"((uint32_t)features), "d"((uint32_t)(features >> 32))

@@ -18,7 +18,8 @@ uint64_t xsave_fit(uint64_t features, uint64_t limit);
 /* Whether XSETBV would take this value on a processor with these features (SDM 13.3). */
 bool xcr0_valid(uint64_t value, uint64_t features);
 
-/* Makes vp->xsave (zeroed) the initial state: x87 and SSE as after FNINIT and MXCSR 0x1F80. */
+/* Makes vp->xsave (zeroed) the initial state: x87 and SSE as after FNINIT and MXCSR 0x1F80; sets
+   vp->xsave_features. */
 void fpu_reset(struct vp *vp);
 /* Switches everything on in this processor's XCR0: once, before the first fpu_restore. */
 void fpu_enable(void);

@@ -16,33 +16,25 @@
 #define IO_INFO_REP                (1 << 4)
 #define EXCEPTION_INFO_ERROR_VALID 1
 
-static struct hv_segment message_segment(const struct segment *s)
+static void put_segment(struct hv_segment *to, const struct segment *from)
 {
-    return (struct hv_segment){s->base, s->limit, s->selector, s->attributes};
+    __builtin_memcpy(to, from, sizeof(*to));
 }
+_Static_assert(sizeof(struct hv_segment) == sizeof(struct segment), "one layout");
 
-static uint16_t execution_state(struct vp *vp)
+static uint64_t execution_state(const struct vp_state *s)
 {
-    const struct vp_state *s = &vp->state;
-    unsigned state = s->seg[SEG_SS].attributes >> 5 & 3; /* CPL is SS's DPL */
-    if (s->cr0 & CR0_PE)
-        state |= HV_EXECUTION_CR0_PE;
-    if (s->cr0 & CR0_AM)
-        state |= HV_EXECUTION_CR0_AM;
-    if (s->efer & EFER_LMA)
-        state |= HV_EXECUTION_EFER_LMA;
-    if (s->dr7 & 0xFF)
-        state |= HV_EXECUTION_DEBUG_ACTIVE;
-    if (s->event.valid)
-        state |= HV_EXECUTION_INTERRUPTION_PENDING;
-    if (s->interrupt_shadow)
-        state |= HV_EXECUTION_INTERRUPT_SHADOW;
-    return (uint16_t)state;
+    uint64_t cpl = s->seg[SEG_SS].attributes >> 5 & 3; /* SS's DPL */
+    uint64_t pe = s->cr0 & CR0_PE, am = s->cr0 / CR0_AM & 1, lma = s->efer / EFER_LMA & 1;
+    uint64_t debug = (s->dr7 & 0xFF) != 0, event = s->event.valid, shadow = s->interrupt_shadow;
+    return cpl | pe * HV_EXECUTION_CR0_PE | am * HV_EXECUTION_CR0_AM | lma * HV_EXECUTION_EFER_LMA |
+           debug * HV_EXECUTION_DEBUG_ACTIVE | event * HV_EXECUTION_INTERRUPTION_PENDING |
+           shadow * HV_EXECUTION_INTERRUPT_SHADOW;
 }
 
 /*
- * Begins a message right in the intercept page: header and what every x64
- * payload begins with; the rest of the payload is zero. NULL: no page is mapped,
+ * Begins a message right in the intercept page, with what every x64 payload
+ * begins with; the caller writes every other field. NULL: no page is mapped,
  * nobody wants it. stop() ends it. The parent may look at or write the page
  * meanwhile; nothing is read from it.
  */
@@ -55,16 +47,17 @@ static struct hv_message *begin_message(struct vp *vp, uint32_t type, size_t pay
         return NULL;
     const struct vp_state *s = &vp->state;
     struct hv_intercept_header *header = &m->payload.intercept;
-    header->vp_index = vp->index;
-    header->instruction_length = length & 0xF;
-    header->cr8 = s->cr8 & 0xF;
-    header->access_type = (uint8_t)access;
-    header->execution_state = execution_state(vp);
-    header->cs = message_segment(&s->seg[SEG_CS]);
+    uint64_t first = vp->index | (uint64_t)((length & 0xF) | (s->cr8 & 0xF) << 4) << 32 |
+                     (uint64_t)access << 40 | execution_state(s) << 48;
+    __builtin_memcpy(header, &first, sizeof(first)); /* up to execution_state */
+    put_segment(&header->cs, &s->seg[SEG_CS]);
     header->rip = s->rip;
     header->rflags = s->rflags;
     return m;
 }
+_Static_assert(offsetof(struct hv_intercept_header, access_type) == 5 &&
+                   offsetof(struct hv_intercept_header, execution_state) == 6,
+               "the first word");
 
 static void stop(struct cpu *cpu, struct vp *vp)
 {
@@ -73,9 +66,11 @@ static void stop(struct cpu *cpu, struct vp *vp)
     end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_INTERCEPT);
 }
 
-/* The instruction at rip: from the processor if it gave it, else through the guest's paging. */
-static uint8_t instruction_bytes(struct vp *vp, const struct exit *exit, uint8_t *bytes)
+/* The instruction at rip, zeros behind it: from the processor if it gave it, else through the
+   guest's paging. */
+static uint8_t instruction_bytes(struct vp *vp, const struct exit *exit, uint8_t bytes[16])
 {
+    __builtin_memset(bytes, 0, 16);
     if (exit && exit->bytes_count != 0) {
         memcpy(bytes, exit->bytes, exit->bytes_count);
         return exit->bytes_count;
@@ -89,14 +84,18 @@ static uint8_t instruction_bytes(struct vp *vp, const struct exit *exit, uint8_t
 static void fill_io(struct vp *vp, const struct exit *e, struct hv_io_message *io)
 {
     io->port = e->port;
-    io->info =
-        (uint8_t)(e->io_size | (e->io_string ? IO_INFO_STRING : 0) | (e->io_rep ? IO_INFO_REP : 0));
+    io->info = (uint8_t)(e->io_size | e->io_string * IO_INFO_STRING | e->io_rep * IO_INFO_REP);
+    io->zero = 0;
     io->rax = vp->state.gpr[RAX];
     /* What a plain IN or OUT does is told above; its bytes cost a walk of the guest's tables. */
-    if (e->io_string || e->bytes_count != 0)
+    if (e->io_string || e->bytes_count != 0) {
         io->instruction_byte_count = instruction_bytes(vp, e, io->instruction_bytes);
-    io->ds = message_segment(&vp->state.seg[SEG_DS]);
-    io->es = message_segment(&vp->state.seg[SEG_ES]);
+    } else {
+        io->instruction_byte_count = 0;
+        __builtin_memset(io->instruction_bytes, 0, sizeof(io->instruction_bytes));
+    }
+    put_segment(&io->ds, &vp->state.seg[SEG_DS]);
+    put_segment(&io->es, &vp->state.seg[SEG_ES]);
     io->rcx = vp->state.gpr[RCX];
     io->rsi = vp->state.gpr[RSI];
     io->rdi = vp->state.gpr[RDI];
@@ -122,14 +121,15 @@ static void memory_message(struct cpu *cpu, struct vp *vp, gpa_t gpa, unsigned a
                       sizeof(struct hv_memory_message), access, exit ? exit->insn_length : 3);
     if (m) {
         struct hv_memory_message *memory = &m->payload.memory;
+        bool gva_valid = exit && exit->gva_valid;
         memory->cache_type = MEMORY_WB;
+        memory->access_info =
+            (uint8_t)(gva_valid * ACCESS_INFO_GVA_VALID |
+                      (gva_valid && exit->gva_translated) * ACCESS_INFO_GVA_GPA_VALID);
         memory->tpr = (uint8_t)(vp->state.cr8 << 4);
+        memory->zero = 0;
+        memory->gva = gva_valid ? exit->gva : 0;
         memory->gpa = gpa;
-        if (exit && exit->gva_valid) {
-            memory->gva = exit->gva;
-            memory->access_info =
-                ACCESS_INFO_GVA_VALID | (exit->gva_translated ? ACCESS_INFO_GVA_GPA_VALID : 0);
-        }
         memory->instruction_byte_count = instruction_bytes(vp, exit, memory->instruction_bytes);
     }
     stop(cpu, vp);
@@ -151,6 +151,7 @@ void intercept_msr(struct cpu *cpu, struct vp *vp, bool write)
                                          write ? ACCESS_WRITE : ACCESS_READ, cpu->exit.insn_length);
     if (m) {
         m->payload.msr.msr = (uint32_t)vp->state.gpr[RCX];
+        m->payload.msr.zero = 0;
         m->payload.msr.rdx = vp->state.gpr[RDX];
         m->payload.msr.rax = vp->state.gpr[RAX];
     }
@@ -187,9 +188,10 @@ void intercept_exception(struct cpu *cpu, struct vp *vp)
         x->info = e->has_error ? EXCEPTION_INFO_ERROR_VALID : 0;
         x->error_code = e->error;
         x->parameter = e->parameter;
+        x->reserved = 0;
         x->instruction_byte_count = instruction_bytes(vp, e, x->instruction_bytes);
-        x->ds = message_segment(&vp->state.seg[SEG_DS]);
-        x->ss = message_segment(&vp->state.seg[SEG_SS]);
+        put_segment(&x->ds, &vp->state.seg[SEG_DS]);
+        put_segment(&x->ss, &vp->state.seg[SEG_SS]);
         memcpy(&x->rax, vp->state.gpr, sizeof(vp->state.gpr)); /* the same order */
     }
     stop(cpu, vp);
@@ -207,7 +209,7 @@ void intercept_invalid_registers(struct cpu *cpu, struct vp *vp)
     struct hv_message *m = state_page_message_begin(vp, HV_MESSAGE_INVALID_VP_REGISTER_VALUE,
                                                     sizeof(m->payload.invalid_register));
     if (m)
-        m->payload.invalid_register.vp_index = vp->index;
+        m->payload.invalid_register = (struct hv_invalid_register_message){.vp_index = vp->index};
     stop(cpu, vp);
 }
 

@@ -69,7 +69,6 @@ static void switch_from(struct vp *vp, uint64_t now)
 
 void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t output, bool code64)
 {
-    child->dispatcher = parent;
     child->dispatch_output = output;
     child->dispatched_by_code64 = code64;
     bool accepted = state_page_consume(child);

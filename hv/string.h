@@ -21,9 +21,4 @@ static inline void copy_words(void *to, const void *from, size_t count)
     __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
 }
 
-static inline void zero_words(void *to, size_t count)
-{
-    __asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(0) : "memory");
-}
-
 #endif

@@ -138,7 +138,8 @@ struct vp {
 
     /* x87, SSE, AVX ... while it is not in the processor (hv/fpu.h) */
     void *xsave;
-    spn_t xsave_spn; /* 0 for the first partition, whose areas are set aside at boot */
+    uint64_t xsave_features; /* what is kept there; 0: the processor has no XSAVE, only FXSAVE */
+    spn_t xsave_spn;         /* 0 for the first partition, whose areas are set aside at boot */
 
     /* running */
     volatile uint32_t requests;     /* enum vp_request */

@@ -168,29 +168,21 @@ static uint32_t fault(struct call *call, gpa_t gpa, unsigned access)
     return CALL_FAULT;
 }
 
-/* 8-byte aligned, inside the GPA space, and not across a page. size is not 0. */
-static bool range_is_good(const struct partition *caller, gpa_t gpa, uint64_t size)
-{
-    return ((gpa & 7) | gpa >> caller->space.gpa_bits) == 0 &&
-           (gpa & PAGE_MASK) + size <= PAGE_SIZE;
-}
-
-/* The bytes of input and output fit where they are said to be. */
+/*
+ * The bytes of input and output fit where they are said to be: 8-byte aligned,
+ * inside the GPA space, not across a page, not over each other. What has no
+ * bytes is not looked at.
+ */
 static uint32_t check_places(const struct call *call, uint64_t input, uint64_t output)
 {
     if (call->control & HV_CONTROL_FAST)
         return input > FAST_INPUT_SIZE || output ? HV_STATUS_INVALID_HYPERCALL_INPUT
                                                  : HV_STATUS_SUCCESS;
-    if (input && !range_is_good(call->caller, call->input_gpa, input))
-        return HV_STATUS_INVALID_ALIGNMENT;
-    if (output == 0)
-        return HV_STATUS_SUCCESS;
-    if (!range_is_good(call->caller, call->output_gpa, output))
-        return HV_STATUS_INVALID_ALIGNMENT;
-    if (input && call->input_gpa < call->output_gpa + output &&
-        call->output_gpa < call->input_gpa + input)
-        return HV_STATUS_INVALID_ALIGNMENT;
-    return HV_STATUS_SUCCESS;
+    gpa_t from = input ? call->input_gpa : 0, to = output ? call->output_gpa : 0;
+    bool bad = ((from | to) & 7) != 0 || (from | to) >> call->caller->space.gpa_bits != 0 ||
+               (from & PAGE_MASK) + input > PAGE_SIZE || (to & PAGE_MASK) + output > PAGE_SIZE ||
+               (output && from < to + output && to < from + input);
+    return bad ? HV_STATUS_INVALID_ALIGNMENT : HV_STATUS_SUCCESS;
 }
 
 /* Copies `size` bytes of input from offset `from` on; each byte of it is copied once. */
@@ -336,10 +328,10 @@ static inline bool answer_at_once(struct vp *vp, unsigned insn_length)
     struct vp_state *s = &vp->state;
     const struct partition *caller = vp->partition;
     uint64_t control = s->gpr[RCX], output = s->gpr[R8];
-    if (control >= ARRAY_SIZE(call_table) || log_level >= LOG_DEBUG || (output & 7))
+    if (control >= ARRAY_SIZE(call_table) || !call_table[control].has_field)
         return false;
     const struct call_row *row = &call_table[control];
-    if (!row->has_field || (row->privilege & ~caller->privileges))
+    if (log_level >= LOG_DEBUG || (output & 7) || (row->privilege & ~caller->privileges))
         return false;
     if (!guest_write_word_again(&caller->space, output, field_of(caller, row)))
         return false;

@@ -28,8 +28,8 @@ void state_page_publish(struct vp *vp, bool live);
  */
 bool state_page_consume(struct vp *vp);
 /*
- * Begins a message in the intercept page: header, and zeros for the payload and
- * for what is left of the last one. NULL when no page is mapped. Either way
+ * Begins a message in the intercept page: header, and zeros for what is left of
+ * the last one behind the payload. NULL when no page is mapped. Either way
  * vp->page_lock is held until state_page_message_end.
  */
 struct hv_message *state_page_message_begin(struct vp *vp, uint32_t type, size_t payload_size);

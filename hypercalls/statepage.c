@@ -44,6 +44,10 @@ _Static_assert(offsetof(struct hv_register_page, rflags) ==
                "copied as one");
 _Static_assert(offsetof(struct vp_state, rflags) == offsetof(struct vp_state, gpr) + 17 * 8,
                "copied as one");
+_Static_assert(offsetof(struct hv_register_page, dr7) ==
+                       offsetof(struct hv_register_page, cr0) + 5 * 8 &&
+                   offsetof(struct vp_state, dr7) == offsetof(struct vp_state, cr0) + 5 * 8,
+               "copied as one: cr0 cr3 cr4 cr8 efer dr7");
 _Static_assert(SEG_GS == 5 && SEG_ES == 0, "the page has the first six");
 
 /*
@@ -62,13 +66,8 @@ static void write_registers(const struct vp *vp, struct hv_register_page *page, 
     else
         fpu_get_low_xmm(vp, page->xmm);
     copy_words(page->segment, s->seg, sizeof(page->segment) / 8);
-    page->cr0 = s->cr0;
-    page->cr3 = s->cr3;
-    page->cr4 = s->cr4;
-    page->cr8 = s->cr8;
-    page->efer = s->efer;
-    page->dr7 = s->dr7;
-    page->pending_interruption = pending_interruption_of(&s->event);
+    copy_words(&page->cr0, &s->cr0, 6);
+    page->pending_interruption = s->event.valid ? pending_interruption_of(&s->event) : 0;
     page->interrupt_state = interrupt_state_of(s);
     page->instruction_emulation_hints = 0;
     page->xfem = s->xcr0;
@@ -83,7 +82,8 @@ static struct hv_register_page *register_page(const struct vp *vp)
     return spn == SPN_NONE ? NULL : page_ptr(spn);
 }
 
-void state_page_publish(struct vp *vp, bool live)
+/* Each dispatch ends here: without calls of its own. */
+__attribute__((flatten)) void state_page_publish(struct vp *vp, bool live)
 {
     lock(&vp->page_lock);
     struct hv_register_page *page = register_page(vp);
@@ -150,15 +150,19 @@ static bool take_all(struct vp *vp, const struct hv_register_page *page, uint32_
     return true;
 }
 
-/* Takes in what a writer left in the page of a stopped VP. Lock: page_lock. */
-static bool take(struct vp *vp, const struct hv_register_page *page)
+static __attribute__((noinline)) bool
+take_classes(struct vp *vp, const struct hv_register_page *page, uint32_t dirty)
 {
-    uint32_t dirty = *(const volatile uint32_t *)&page->dirty;
-    if (dirty == 0)
-        return true;
     if (dirty & (HV_DIRTY_RFLAGS | HV_DIRTY_SEGMENTS | HV_DIRTY_XMM))
         return take_all(vp, page, dirty);
     return take_simple(vp, page, dirty);
+}
+
+/* Takes in what a writer left in the page of a stopped VP. Lock: page_lock. */
+static inline bool take(struct vp *vp, const struct hv_register_page *page)
+{
+    uint32_t dirty = *(const volatile uint32_t *)&page->dirty;
+    return dirty == 0 || take_classes(vp, page, dirty);
 }
 
 bool state_page_consume(struct vp *vp)
@@ -202,7 +206,8 @@ struct hv_message *state_page_message_begin(struct vp *vp, uint32_t type, size_t
     size_t words = payload_size / 8;
     m->header = (struct hv_message_header){
         .type = type, .payload_size = (uint8_t)payload_size, .sender = vp->partition->id};
-    zero_words(&m->payload, words > vp->message_words ? words : vp->message_words);
+    for (size_t i = words; i < vp->message_words; i++)
+        ((uint64_t *)&m->payload)[i] = 0;
     vp->message_words = (uint8_t)words;
     return m;
 }

@@ -1,8 +1,8 @@
 /*
  * Copies between guest memory and the hypervisor. On the way of every
  * hypercall, hence a walk of its own: unrolled, without the format's hooks,
- * with the bits that EPT and NPT have in common, and a path of its own for the
- * few words that most hypercalls take.
+ * with the bits that EPT and NPT have in common, and a path of its own for
+ * words in the page that was used last.
  */
 #include "mm/copy.h"
 #include "hv/cpu.h"
@@ -54,30 +54,30 @@ INLINE bool translate(const struct space *space, gpa_t gpa, uint64_t rights, voi
     return from_leaf(entry, 12, gpa, rights, at);
 }
 
-OUT_LINE bool find_slowly(const struct space *space, gpa_t gpa, uint64_t rights,
-                          struct copy_cache *cache, uint64_t generation, void **at)
+OUT_LINE void *find_slowly(const struct space *space, gpa_t gpa, uint64_t rights,
+                           struct copy_cache *cache, uint64_t generation)
 {
-    if (!translate(space, gpa, rights, at))
-        return false;
-    uint8_t *page = (uint8_t *)*at - (gpa & PAGE_MASK);
-    *cache = (struct copy_cache){generation, gpa >> PAGE_SHIFT, page};
-    return true;
+    void *at;
+    if (!translate(space, gpa, rights, &at))
+        return NULL;
+    *cache = (struct copy_cache){generation, gpa >> PAGE_SHIFT, (uint8_t *)at - (gpa & PAGE_MASK)};
+    return at;
 }
 
-/*
- * As translate, remembering the page in `cache` for the next time. Inside a
- * copy section: then a generation that is still the space's own means that the
- * page is, too.
- */
-INLINE bool find(const struct space *space, gpa_t gpa, uint64_t rights, struct copy_cache *cache,
-                 void **at)
+/* Where gpa is, when it lies in the page that `cache` remembers. Inside a copy section: then a
+   generation that is still the space's own means that the page is, too. */
+INLINE void *find_again(const struct space *space, gpa_t gpa, const struct copy_cache *cache)
+{
+    bool known = cache->generation == space->generation && cache->gpn == gpa >> PAGE_SHIFT;
+    return __builtin_expect(known, 1) ? cache->page + (gpa & PAGE_MASK) : NULL;
+}
+
+/* As translate, remembering the page in `cache` for the next time. NULL: not to be had so. */
+INLINE void *find(const struct space *space, gpa_t gpa, uint64_t rights, struct copy_cache *cache)
 {
     uint64_t generation = space->generation;
-    if (__builtin_expect(cache->generation == generation && cache->gpn == gpa >> PAGE_SHIFT, 1)) {
-        *at = cache->page + (gpa & PAGE_MASK);
-        return true;
-    }
-    return find_slowly(space, gpa, rights, cache, generation, at);
+    void *at = find_again(space, gpa, cache);
+    return at ? at : find_slowly(space, gpa, rights, cache, generation);
 }
 
 /* Inside here tlb_shootdown waits for this processor. */
@@ -102,25 +102,17 @@ INLINE size_t in_page(gpa_t gpa, size_t size)
     return min_u64(size, PAGE_SIZE - (gpa & PAGE_MASK));
 }
 
-/* One to four words that lie in one page. */
-INLINE bool is_short(gpa_t gpa, size_t size)
+INLINE bool is_in_one_page(gpa_t gpa, size_t size)
 {
-    return ((size - 8) & ~24UL) == 0 && (gpa & PAGE_MASK) + size <= PAGE_SIZE;
+    return (gpa & PAGE_MASK) + size <= PAGE_SIZE;
 }
 
-/* Each word is read once and written once. */
-INLINE void copy_short(uint8_t *to, const uint8_t *from, size_t size)
+INLINE void copy(void *to, const void *from, size_t size)
 {
-    __builtin_memcpy(to, from, 8);
-    if (size == 8)
-        return;
-    __builtin_memcpy(to + 8, from + 8, 8);
-    if (size == 16)
-        return;
-    __builtin_memcpy(to + 16, from + 16, 8);
-    if (size == 24)
-        return;
-    __builtin_memcpy(to + 24, from + 24, 8);
+    if ((size & 7) == 0)
+        copy_words(to, from, size / 8);
+    else
+        memcpy(to, from, size);
 }
 
 OUT_LINE bool read_pages(const struct space *space, gpa_t gpa, uint8_t *to, size_t size)
@@ -129,12 +121,11 @@ OUT_LINE bool read_pages(const struct space *space, gpa_t gpa, uint8_t *to, size
     while (size != 0) {
         size_t part = in_page(gpa, size);
         begin_copy(cpu);
-        void *from;
-        bool found = find(space, gpa, SLPT_READABLE, read_cache_of(cpu, gpa), &from);
-        if (found)
+        const void *from = find(space, gpa, SLPT_READABLE, read_cache_of(cpu, gpa));
+        if (from)
             memcpy(to, from, part);
         end_copy(cpu);
-        if (!found)
+        if (!from)
             return false;
         gpa += part;
         to += part;
@@ -149,12 +140,11 @@ OUT_LINE bool write_pages(const struct space *space, gpa_t gpa, const uint8_t *f
     while (size != 0) {
         size_t part = in_page(gpa, size);
         begin_copy(cpu);
-        void *to;
-        bool found = find(space, gpa, SLPT_READABLE | SLPT_WRITABLE, &cpu->write_cache, &to);
-        if (found)
+        void *to = find(space, gpa, SLPT_READABLE | SLPT_WRITABLE, &cpu->write_cache);
+        if (to)
             memcpy(to, from, part);
         end_copy(cpu);
-        if (!found)
+        if (!to)
             return false;
         gpa += part;
         from += part;
@@ -165,30 +155,30 @@ OUT_LINE bool write_pages(const struct space *space, gpa_t gpa, const uint8_t *f
 
 bool guest_read(const struct space *space, gpa_t gpa, void *to, size_t size)
 {
-    if (!is_short(gpa, size))
-        return read_pages(space, gpa, to, size);
     struct cpu *cpu = this_cpu();
     begin_copy(cpu);
-    void *from;
-    bool found = find(space, gpa, SLPT_READABLE, read_cache_of(cpu, gpa), &from);
-    if (found)
-        copy_short(to, from, size);
+    const void *from = find_again(space, gpa, read_cache_of(cpu, gpa));
+    if (from && is_in_one_page(gpa, size)) {
+        copy(to, from, size);
+        end_copy(cpu);
+        return true;
+    }
     end_copy(cpu);
-    return found;
+    return read_pages(space, gpa, to, size);
 }
 
 bool guest_write(const struct space *space, gpa_t gpa, const void *from, size_t size)
 {
-    if (!is_short(gpa, size))
-        return write_pages(space, gpa, from, size);
     struct cpu *cpu = this_cpu();
     begin_copy(cpu);
-    void *to;
-    bool found = find(space, gpa, SLPT_READABLE | SLPT_WRITABLE, &cpu->write_cache, &to);
-    if (found)
-        copy_short(to, from, size);
+    void *to = find_again(space, gpa, &cpu->write_cache);
+    if (to && is_in_one_page(gpa, size)) {
+        copy(to, from, size);
+        end_copy(cpu);
+        return true;
+    }
     end_copy(cpu);
-    return found;
+    return write_pages(space, gpa, from, size);
 }
 
 bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t prot)
@@ -198,8 +188,7 @@ bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t
     uint64_t rights = SLPT_READABLE | (write ? SLPT_WRITABLE : 0);
     while (size != 0) {
         size_t part = in_page(gpa, size);
-        void *at;
-        if (!find(space, gpa, rights, write ? &cpu->write_cache : read_cache_of(cpu, gpa), &at))
+        if (!find(space, gpa, rights, write ? &cpu->write_cache : read_cache_of(cpu, gpa)))
             return false;
         gpa += part;
         size -= part;

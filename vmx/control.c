@@ -185,5 +185,5 @@ void vmx_write_host(struct vp *vp)
     vmwrite(VMCS_HOST_SYSENTER_ESP, 0);
     vmwrite(VMCS_HOST_SYSENTER_EIP, 0);
     vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit_point);
-    vmx_of(vp)->host_cpu = &vmx_cpus[cpu->index];
+    vmx_of(vp)->host_cpu = vmx_cpu_here();
 }

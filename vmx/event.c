@@ -105,7 +105,7 @@ void vmx_reinject(struct vp *vp, struct exit *exit)
  */
 void vmx_external_interrupt(struct exit *exit)
 {
-    vmx_cpus[this_cpu()->index].left_by_interrupt = true;
+    vmx_cpu_here()->left_by_interrupt = true;
     exit->kind = EXIT_INTERRUPT;
 }
 

@@ -7,6 +7,8 @@
 #include "hv/partition.h"
 
 enum { LONGEST_INSTRUCTION = 15 };
+#define NOINLINE __attribute__((noinline)) /* so that what is hot saves no register for it */
+
 /* Instructions that exit and of which only the length is wanted. */
 static const uint8_t instruction_kinds[VMX_EXIT_COUNT] = {
     [VMX_EXIT_CPUID] = EXIT_CPUID,
@@ -49,7 +51,7 @@ struct invalidation {
 
 enum { INVALIDATE_SINGLE = 1, INVALIDATE_ALL = 2 };
 
-static __attribute__((noinline)) void flush(struct vp *vp)
+static NOINLINE void flush(struct vp *vp)
 {
     uint64_t single = vmx_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE;
     struct invalidation ept = {vmx_eptp(vp), 0}, linear = {vp->slot + 1, 0};
@@ -99,7 +101,7 @@ static void decode_exception(struct vp *vp, struct exit *exit)
         vmx_reinject(vp, exit);
 }
 
-static void decode_memory(struct vp *vp, struct exit *exit)
+static NOINLINE void decode_memory(struct vp *vp, struct exit *exit)
 {
     uint64_t qualification = vmread(VMCS_QUALIFICATION); /* SDM table 28-7 */
     exit->kind = EXIT_MEMORY;
@@ -118,7 +120,7 @@ static void decode_memory(struct vp *vp, struct exit *exit)
         vmx_block_nmis_again(vp);
 }
 
-static void decode_io(struct exit *exit)
+static NOINLINE void decode_io(struct exit *exit)
 {
     uint64_t qualification = vmread(VMCS_QUALIFICATION); /* SDM table 28-5 */
     exit->kind = EXIT_IO;
@@ -188,7 +190,7 @@ static void decode_wrmsr(struct vp *vp, struct exit *exit)
         exit->kind = EXIT_GP;
 }
 
-static __attribute__((noinline)) void decode(struct vp *vp, struct exit *exit, uint32_t reason)
+static NOINLINE void decode(struct vp *vp, struct exit *exit, uint32_t reason)
 {
     exit->insn_length = 0;
     switch (reason) {
@@ -224,12 +226,6 @@ static __attribute__((noinline)) void decode(struct vp *vp, struct exit *exit, u
         break;
     case VMX_EXIT_CR_ACCESS:
         decode_cr(vp, exit);
-        break;
-    case VMX_EXIT_IO:
-        decode_io(exit);
-        break;
-    case VMX_EXIT_EPT_VIOLATION:
-        decode_memory(vp, exit);
         break;
     default:
         exit->detail = vmread(VMCS_QUALIFICATION);
@@ -285,7 +281,11 @@ void vmx_exited(struct vp *vp, struct exit *exit)
         exit->detail = 0;
         return;
     }
-    if (reason & VMX_REASON_FAILED)
+    if (reason == VMX_EXIT_IO)
+        decode_io(exit);
+    else if (reason == VMX_EXIT_EPT_VIOLATION)
+        decode_memory(vp, exit);
+    else if (reason & VMX_REASON_FAILED)
         vmx_not_entered(vp, exit, VMX_ENTERED);
     else
         decode(vp, exit, reason & VMX_REASON_BASIC_MASK);
@@ -305,7 +305,7 @@ static inline void write_hot(struct vp *vp)
  * does for done; vmx_not_entered knows from v->attempt what is to be taken
  * back. The next run comes here again, to find that it was right.
  */
-static __attribute__((noinline)) void prepare(struct vp *vp, struct exit *exit, uint16_t windows)
+static NOINLINE void prepare(struct vp *vp, struct exit *exit, uint16_t windows)
 {
     struct vmx_vp *v = vmx_of(vp);
     bool launched = vp->launched;
@@ -339,14 +339,22 @@ static __attribute__((noinline)) void prepare(struct vp *vp, struct exit *exit, 
 
 void vmx_run(struct vp *vp, struct exit *exit)
 {
+    struct vmx_vp *v = vmx_of(vp);
     uint16_t windows;
     __builtin_memcpy(&windows, &vp->want_interrupt_window, sizeof(windows));
-    if (vp->flush || vp->state.event.valid || windows != vmx_of(vp)->windows) {
+    bool plain = !vp->flush && !vp->state.event.valid;
+    if (plain && windows == v->windows) {
+        write_hot(vp);
+        vmx_resume(vp, exit);
+    } else if (plain && windows == 0 && v->windows == WINDOWS_LAUNCH) {
+        v->windows = WINDOWS_UNKNOWN;
+        v->attempt = ATTEMPT_LAUNCH;
+        vp->launched = true;
+        write_hot(vp);
+        vmx_launch(vp, exit);
+    } else {
         prepare(vp, exit, windows);
-        return;
     }
-    write_hot(vp);
-    vmx_resume(vp, exit);
 }
 _Static_assert(offsetof(struct vp, want_nmi_window) ==
                    offsetof(struct vp, want_interrupt_window) + 1,

@@ -7,25 +7,18 @@
 #include "hv/partition.h"
 #include "mm/copy.h"
 
-static void vmclear(spa_t spa)
+static void vmclear(const struct vp *vp)
 {
     bool failed;
-    __asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(spa) : "memory");
+    __asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(vp->control_spa) : "memory");
     must(!failed);
 }
 
-static void vmptrld(spa_t spa)
+static void vmptrld(const struct vp *vp)
 {
     bool failed;
-    __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(spa) : "memory");
+    __asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(vp->control_spa) : "memory");
     must(!failed);
-}
-
-struct vmx_cpu vmx_cpus[MAX_CPUS];
-
-static struct vmx_cpu *here(void)
-{
-    return &vmx_cpus[this_cpu()->index];
 }
 
 /* Values that the processor refuses were refused when they were set; none may fault here, or leave
@@ -39,8 +32,10 @@ static void switch_msr(uint64_t *now, uint32_t msr, uint64_t value)
     *now = value;
 }
 
-static __attribute__((noinline)) void switch_msrs(const struct vp_state *s, uint64_t *now)
+static __attribute__((noinline)) void switch_msrs(struct vp *vp, struct vmx_cpu *cpu)
 {
+    const struct vp_state *s = &vp->state;
+    uint64_t *now = cpu->msrs;
     switch_msr(&now[SW_STAR], MSR_STAR, s->star);
     switch_msr(&now[SW_LSTAR], MSR_LSTAR, s->lstar);
     switch_msr(&now[SW_CSTAR], MSR_CSTAR, s->cstar);
@@ -48,6 +43,16 @@ static __attribute__((noinline)) void switch_msrs(const struct vp_state *s, uint
     switch_msr(&now[SW_KERNEL_GS_BASE], MSR_KERNEL_GS_BASE, s->kernel_gs_base);
     if (vmx_caps.rdtscp)
         switch_msr(&now[SW_TSC_AUX], MSR_TSC_AUX, s->tsc_aux);
+    cpu->msr_set = vmx_of(vp)->msr_set;
+}
+
+/* The VP's values have changed: a number for them. */
+static void number_msrs(struct vp *vp)
+{
+    static uint64_t last;
+    const struct vp_state *s = &vp->state;
+    bool zero = (s->star | s->lstar | s->cstar | s->sfmask | s->tsc_aux) == 0;
+    vmx_of(vp)->msr_set = zero ? 0 : __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
 bool vmx_is_switched_msr(uint32_t msr)
@@ -58,66 +63,78 @@ bool vmx_is_switched_msr(uint32_t msr)
 bool vmx_write_switched_msr(struct vp *vp, uint32_t msr, uint64_t value)
 {
     struct vp_state *s = &vp->state;
+    struct vmx_cpu *cpu = vmx_cpu_here();
     uint64_t *const places[] = {&s->star, &s->lstar, &s->cstar, &s->sfmask};
     unsigned which = msr == MSR_TSC_AUX ? SW_TSC_AUX : msr - MSR_STAR;
     if (!wrmsr_safe(msr, value))
         return false;
-    here()->msrs[which] = value;
+    cpu->msrs[which] = value;
     *(which == SW_TSC_AUX ? &s->tsc_aux : places[which]) = value;
+    number_msrs(vp);
+    cpu->msr_set = vmx_of(vp)->msr_set;
     return true;
 }
 
 void vmx_read_switched_msrs(void)
 {
-    uint64_t *now = here()->msrs;
+    struct vmx_cpu *cpu = vmx_cpu_here();
     for (unsigned i = SW_STAR; i <= SW_SFMASK; i++)
-        now[i] = rdmsr(MSR_STAR + i);
-    now[SW_TSC_AUX] = vmx_caps.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
-    now[SW_KERNEL_GS_BASE] = rdmsr(MSR_KERNEL_GS_BASE);
+        cpu->msrs[i] = rdmsr(MSR_STAR + i);
+    cpu->msrs[SW_TSC_AUX] = vmx_caps.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
+    cpu->msrs[SW_KERNEL_GS_BASE] = rdmsr(MSR_KERNEL_GS_BASE);
+    cpu->msr_set = MSR_SET_UNKNOWN;
 }
 
-/* What the guest changes without an exit. A child's CR8 is never in the processor. */
+/*
+ * What the guest changes without an exit, and the VMCS does not have. CR8 is
+ * not among it: a child's is never in the processor.
+ */
 static void read_unswitched(struct vp *vp)
 {
     struct vp_state *s = &vp->state;
     s->cr2 = read_cr2();
     s->dr6 = read_dr6();
     s->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-    here()->msrs[SW_KERNEL_GS_BASE] = s->kernel_gs_base;
+    vmx_cpu_here()->msrs[SW_KERNEL_GS_BASE] = s->kernel_gs_base;
 }
 
-static void write_unswitched(const struct vp *vp, struct vmx_cpu *cpu)
+static void write_unswitched(struct vp *vp, struct vmx_cpu *cpu)
 {
     const struct vp_state *s = &vp->state;
-    uint64_t *now = cpu->msrs;
     write_cr2(s->cr2);
     write_dr6((uint32_t)s->dr6);
-    if ((now[SW_STAR] ^ s->star) | (now[SW_LSTAR] ^ s->lstar) | (now[SW_CSTAR] ^ s->cstar) |
-        (now[SW_SFMASK] ^ s->sfmask) | (now[SW_KERNEL_GS_BASE] ^ s->kernel_gs_base) |
-        (now[SW_TSC_AUX] ^ s->tsc_aux))
-        switch_msrs(s, now);
-    if (vp->first)
-        write_cr8(s->cr8 & 0xF);
+    if (cpu->msr_set != vmx_of(vp)->msr_set || cpu->msrs[SW_KERNEL_GS_BASE] != s->kernel_gs_base)
+        switch_msrs(vp, cpu);
+}
+
+/* What else an unusable segment has is undefined. */
+static __attribute__((noinline)) void read_unusable(struct vp_state *s)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        if (vmread(VMCS_GUEST_ES_AR + 2 * i) & SEGMENT_UNUSABLE)
+            s->seg[i].attributes &= (uint16_t) ~(SEGMENT_PRESENT | ~SEGMENT_AR_MASK);
 }
 
 /* VMREAD stores 64 bits: each field after the base spills into what is read after it, the last
-   segment's into gdtr. */
+   segment's into what comes behind it. */
 static inline __attribute__((always_inline)) void
 read_segments(struct vp_state *s, enum segment_index first, enum segment_index last)
 {
     _Static_assert(offsetof(struct vp_state, gdtr) == offsetof(struct vp_state, seg[SEG_COUNT]),
                    "what comes after the segments");
+    uint64_t any = 0;
 #pragma GCC unroll 8
     for (unsigned i = first; i <= last; i++) {
         struct segment *seg = &s->seg[i];
         vmread_to(VMCS_GUEST_ES_BASE + 2 * i, &seg->base);
         vmread_to(VMCS_GUEST_ES_LIMIT + 2 * i, (uint64_t *)&seg->limit);
         vmread_to(VMCS_GUEST_ES_SELECTOR + 2 * i, (uint64_t *)&seg->selector);
-        uint32_t ar = (uint32_t)vmread(VMCS_GUEST_ES_AR + 2 * i);
-        if (ar & SEGMENT_UNUSABLE) /* and then the rest is undefined */
-            ar &= SEGMENT_AR_MASK & ~SEGMENT_PRESENT;
+        uint64_t ar = vmread(VMCS_GUEST_ES_AR + 2 * i);
         seg->attributes = (uint16_t)ar;
+        any |= ar;
     }
+    if (any & SEGMENT_UNUSABLE)
+        read_unusable(s);
 }
 
 /* What is not present is unusable, but for CS and TR, which must be usable: the entry fails. */
@@ -180,10 +197,10 @@ void vmx_save_rest(struct vp *vp)
     }
     const struct vp *current = this_cpu()->loaded;
     must(current->loaded);
-    vmptrld(vp->control_spa);
+    vmptrld(vp);
     read_rest(vp);
-    vmclear(vp->control_spa);
-    vmptrld(current->control_spa);
+    vmclear(vp);
+    vmptrld(current);
 }
 
 static bool pae_paging(uint64_t cr0, uint64_t cr4, uint64_t efer)
@@ -285,27 +302,32 @@ void vmx_load(struct vp *vp)
     vmwrite(VMCS_GUEST_SYSENTER_ESP, s->sysenter_esp);
     vmwrite(VMCS_GUEST_SYSENTER_EIP, s->sysenter_eip);
     vmwrite(VMCS_TSC_OFFSET, s->tsc_offset);
-    write_unswitched(vp, here());
+    if (vp->first)
+        write_cr8(s->cr8 & 0xF);
+    number_msrs(vp);
+    write_unswitched(vp, vmx_cpu_here());
 }
 
-static __attribute__((noinline)) void first_switch_in(struct vp *vp)
+static __attribute__((noinline)) void switch_in_elsewhere(struct vp *vp)
 {
-    vmclear(vp->control_spa);
-    vmptrld(vp->control_spa);
-    vmx_configure(vp);
-    vp->touched = true;
+    if (vmx_of(vp)->configured) {
+        vmptrld(vp);
+    } else {
+        vmclear(vp);
+        vmptrld(vp);
+        vmx_configure(vp);
+        vp->touched = true;
+    }
+    vmx_write_host(vp);
 }
 
 void vmx_switch_in(struct vp *vp)
 {
-    struct vmx_vp *v = vmx_of(vp);
-    struct vmx_cpu *cpu = here();
-    if (v->configured)
-        vmptrld(vp->control_spa);
+    struct vmx_cpu *cpu = vmx_cpu_here();
+    if (vmx_of(vp)->host_cpu == cpu)
+        vmptrld(vp);
     else
-        first_switch_in(vp);
-    if (v->host_cpu != cpu)
-        vmx_write_host(vp);
+        switch_in_elsewhere(vp);
     vp->loaded = true;
     if (vp->first)
         cpu->left_by_interrupt = false;
@@ -321,15 +343,15 @@ void vmx_switch_in(struct vp *vp)
  */
 void vmx_switch_out(struct vp *vp)
 {
+    struct vmx_vp *v = vmx_of(vp);
     if (vp->exact != EXACT_ALL)
         read_unswitched(vp);
-    if (vp->first) {
-        vp->state.cr8 = read_cr8();
-    } else {
+    if (!vp->first) {
+        bool plain = !(v->primary & (PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW)) && !v->halted;
         vp_show(vp);
-        vmclear(vp->control_spa);
+        vmclear(vp);
         vp->launched = false;
-        vmx_of(vp)->windows = WINDOWS_UNKNOWN;
+        v->windows = plain ? WINDOWS_LAUNCH : WINDOWS_UNKNOWN;
     }
     vp->loaded = false;
 }

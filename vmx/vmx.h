@@ -6,6 +6,7 @@
 #define VMX_VMX_H
 
 #include "hv/arch.h"
+#include "hv/cpu.h"
 #include "hv/vp.h"
 #include "vmx/vmcs.h"
 
@@ -139,25 +140,35 @@ extern struct vmx_capabilities vmx_caps;
 
 /* What the last entry took for done, until it is known to have succeeded. */
 enum vmx_attempt { ATTEMPT_LAUNCH = 1, ATTEMPT_EVENT = 2, ATTEMPT_HALTED = 4 };
-#define WINDOWS_UNKNOWN UINT16_MAX /* no value of the two bools: the next entry is not a hot one */
+/* No values of the two bools: the next entry is not a hot one; it is a plain VMLAUNCH. */
+#define WINDOWS_UNKNOWN UINT16_MAX
+#define WINDOWS_LAUNCH  (UINT16_MAX - 1)
 
 /*
  * MSRs that are neither in the VMCS nor swapped by hv/fpu.c. All but the last
  * are written by WRMSR alone, which exits: vp->state has them exactly, always.
  */
 enum switched { SW_STAR, SW_LSTAR, SW_CSTAR, SW_SFMASK, SW_TSC_AUX, SW_KERNEL_GS_BASE, SW_COUNT };
+#define MSR_SET_UNKNOWN UINT64_MAX
 
-/* One for each processor. */
+/* cpu->vendor as this backend uses it. */
 struct vmx_cpu {
     uint64_t msrs[SW_COUNT]; /* what the processor holds: two VPs often agree */
+    uint64_t msr_set;        /* a number for all but the last of them, as in struct vmx_vp */
     bool left_by_interrupt;  /* the last child did, and the first partition has not run since */
 };
-extern struct vmx_cpu vmx_cpus[MAX_CPUS];
+_Static_assert(sizeof(struct vmx_cpu) <= sizeof(((struct cpu *)0)->vendor), "cpu->vendor");
+
+static inline struct vmx_cpu *vmx_cpu_here(void)
+{
+    return (struct vmx_cpu *)this_cpu()->vendor;
+}
 
 /* vp->vendor as this backend uses it. */
 struct vmx_vp {
     const struct vmx_cpu *host_cpu; /* whose host state the VMCS has */
     uint64_t last_rip; /* state.rip of the last exit or load: it differs when it was moved */
+    uint64_t msr_set;  /* VPs with one number agree in the switched MSRs; 0: all of them are 0 */
     uint32_t primary;  /* PRIMARY_CONTROLS as the VMCS has them */
     uint16_t windows;  /* want_interrupt_window and want_nmi_window as `primary` has them */
     uint8_t attempt;   /* enum vmx_attempt */
