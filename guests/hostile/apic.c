@@ -10,6 +10,7 @@
 #define STUB_COUNT  0x80     /* its counter */
 #define NMI_ROUNDS  100
 #define INIT_ROUNDS 50
+#define WAIT_ROUNDS 20000 /* of half a millisecond: only something that hangs takes so long */
 
 static volatile uint32_t *apic_at(uint32_t offset)
 {
@@ -217,7 +218,7 @@ static volatile uint16_t *stub_count(void)
 
 static bool wait_for_count(uint16_t wanted)
 {
-    for (unsigned n = 0; n < 200 && *stub_count() < wanted; n++)
+    for (unsigned n = 0; n < WAIT_ROUNDS && *stub_count() < wanted; n++)
         delay_microseconds(500);
     delay_microseconds(100); /* for those that come too often */
     return *stub_count() == wanted;
