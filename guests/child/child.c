@@ -117,4 +117,5 @@ void guest_main(void)
     test_events();
     test_dispatch();
     test_vectors();
+    test_switched();
 }

@@ -227,6 +227,46 @@ PROGRAM vectors_avx
     hlt
 END vectors_avx
 
+; Stores MSRs and DR0 at RBX, gives them the values at RBX + 64, stops, stores them at RBX + 128
+PROGRAM switched
+    lea rsi, [.list]
+    mov r8, rbx
+.change:
+    mov ecx, [rsi]
+    rdmsr
+    mov [r8], eax
+    mov [r8 + 4], edx
+    mov eax, [r8 + 64]
+    mov edx, [r8 + 68]
+    wrmsr
+    add rsi, 4
+    add r8, 8
+    cmp dword [rsi], 0
+    jne .change
+    mov rax, dr0
+    mov [r8], rax
+    mov rax, [r8 + 64]
+    mov dr0, rax
+    out STOP, al
+    lea rsi, [.list]
+    lea r8, [rbx + 128]
+.look:
+    mov ecx, [rsi]
+    rdmsr
+    mov [r8], eax
+    mov [r8 + 4], edx
+    add rsi, 4
+    add r8, 8
+    cmp dword [rsi], 0
+    jne .look
+    mov rax, dr0
+    mov [r8], rax
+    hlt
+align 4
+.list: ; KERNEL_GS_BASE, STAR, LSTAR, CSTAR, SFMASK, TSC_AUX
+    dd 0xC0000102, 0xC0000081, 0xC0000082, 0xC0000083, 0xC0000084, 0xC0000103, 0
+END switched
+
 PROGRAM wait_interrupt
     sti
     nop

@@ -29,6 +29,7 @@ DECLARE_PROGRAM(spin);
 DECLARE_PROGRAM(count_up);
 DECLARE_PROGRAM(vectors);
 DECLARE_PROGRAM(vectors_avx);
+DECLARE_PROGRAM(switched);
 DECLARE_PROGRAM(wait_interrupt);
 DECLARE_PROGRAM(stubs);
 extern const uint8_t real_io_in[], msr_access_write[], touch_read[], touch_write[], touch_execute[];
@@ -85,5 +86,6 @@ void test_registers(void);  /* registers.c */
 void test_events(void);     /* events.c */
 void test_dispatch(void);   /* dispatch.c */
 void test_vectors(void);    /* vectors.c */
+void test_switched(void);   /* switched.c */
 
 #endif
