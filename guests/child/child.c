@@ -60,6 +60,17 @@ void with_handlers(struct child *c)
     }
 }
 
+void spoil_message(struct child *c, uint32_t vp, size_t payload)
+{
+    memset(c->vps[vp].message, 0xEE, sizeof(struct hv_message_header) + payload);
+}
+
+void match_zero_behind(const uint8_t *bytes, unsigned count)
+{
+    for (unsigned n = count; n < 16; n++)
+        match("a byte behind the instruction", bytes[n], 0);
+}
+
 bool stops_with(struct child *c, uint32_t vp, uint32_t type, const char *when)
 {
     uint32_t got = child_run(c, vp);

@@ -22,6 +22,7 @@ static void match_io(struct child *c, const uint8_t *code, const struct expected
     match("RCX", io->rcx, page->gpr[RCX]);
     match("RSI", io->rsi, page->gpr[RSI]);
     match("RDI", io->rdi, page->gpr[RDI]);
+    match_zero_behind(io->instruction_bytes, io->instruction_byte_count);
     if (io->instruction_byte_count != 0)
         match("instruction bytes", memcmp(io->instruction_bytes, code, 2), 0);
     else if (expected->info & 8)
@@ -34,6 +35,7 @@ static void expect_io(struct child *c, const char *when, struct expected_header 
     header.type = HV_MESSAGE_IO_PORT;
     header.payload_size = 128;
     matches = true;
+    spoil_message(c, 0, 128);
     match("stop", child_run(c, 0), HV_MESSAGE_IO_PORT);
     match_header(c, 0, &header);
     uint64_t at = c->vps[0].message->payload.intercept.cs.base + header.rip;

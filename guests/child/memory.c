@@ -18,6 +18,7 @@ static void expect_memory(struct child *c, const char *when, const uint8_t *labe
     child_put(c, 0, HV_REGISTER_RIP, at);
     child_put(c, 0, HV_REGISTER_RAX + RBX, gpa);
     matches = true;
+    spoil_message(c, 0, 80);
     match("stop", child_run(c, 0), type);
     match_header(
         c, 0,
@@ -25,6 +26,10 @@ static void expect_memory(struct child *c, const char *when, const uint8_t *labe
     match("GPA", m->gpa, where);
     match("zero", m->zero, 0);
     match("TPR", m->tpr, 0);
+    match("cache type", m->cache_type, 6);
+    match_zero_behind(m->instruction_bytes, m->instruction_byte_count);
+    if (!(m->access_info & 1))
+        match("GVA that is not given", m->gva, 0);
     if (m->access_info & 1)
         match("GVA", m->gva, where);
     if (access == 2 && type == HV_MESSAGE_UNMAPPED_GPA)

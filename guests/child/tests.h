@@ -67,6 +67,11 @@ void match_header(struct child *c, uint32_t vp, const struct expected_header *ex
 #define STATE_PROTECTED HV_EXECUTION_CR0_PE
 #define STATE_REAL      0
 
+/* Fills the intercept page's header and payload, so that a field that is not written shows. */
+void spoil_message(struct child *c, uint32_t vp, size_t payload);
+/* The 16 instruction bytes of a message are zero behind the first `count`. */
+void match_zero_behind(const uint8_t *bytes, unsigned count);
+
 /* Steps over the instruction of the last message (its length is known). */
 void step_over(struct child *c, uint32_t vp, unsigned length);
 

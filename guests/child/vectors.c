@@ -31,10 +31,12 @@ static void separate(bool avx)
     }
     fill(mine, size, 0xC3);
     (avx ? ymm_load : xmm_load)(mine);
+    uint64_t xcr0 = xgetbv0();
     matches = true;
     match("stop of VP 0", child_run(&c, 0), HV_MESSAGE_IO_PORT);
     match("stop of VP 1", child_run(&c, 1), HV_MESSAGE_IO_PORT);
     (avx ? ymm_store : xmm_store)(seen);
+    match("the parent's XCR0", xgetbv0(), xcr0);
     match("the parent's registers", memcmp(mine, seen, size), 0);
     for (uint32_t vp = 0; vp < 2; vp++) {
         match("xmm0..5 of the register page",
