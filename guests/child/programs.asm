@@ -224,6 +224,9 @@ PROGRAM vectors_avx
     vmovups [rbx + 32 * i], ymm%[i]
 %assign i i + 1
 %endrep
+    xor ecx, ecx
+    xgetbv
+    mov [rbx + 512], eax
     hlt
 END vectors_avx
 

@@ -48,6 +48,8 @@ static void separate(bool avx)
     match("VP 0 goes on", child_run(&c, 0), HV_MESSAGE_HALT);
     match("VP 1 goes on", child_run(&c, 1), HV_MESSAGE_HALT);
     for (uint32_t vp = 0; vp < 2; vp++) {
+        if (avx)
+            match("the child's XCR0", *(uint32_t *)(c.memory + CHILD_DATA + vp * 0x1000 + 512), 7);
         fill(seen, size, (uint8_t)(0x10 + 0x51 * vp));
         match("the child's registers", memcmp(c.memory + CHILD_DATA + vp * 0x1000, seen, size), 0);
     }
