@@ -177,6 +177,7 @@ cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0
 ata0-master: type=cdrom, path={iso}, status=inserted
 boot: cdrom
 com1: {'enabled=1, mode=file, dev=' + console if com1 else 'enabled=0'}
+sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 clock: sync=none, time0=946684800
 log: {log}
 panic: action=fatal
