@@ -5,6 +5,7 @@
  */
 #include "hv/cpuid.h"
 
+#include "hv/diagnostics.h"
 #include "hv/fpu.h"
 #include "hv/partition.h"
 
@@ -30,6 +31,8 @@ enum {
     EDX1_TM = 1 << 29
 };
 enum { ECX_81_SVM = 1 << 2, ECX_81_SKINIT = 1 << 12, ECX_81_PERF = 1 << 23 };
+
+#define EDX_87_INVARIANT_TSC (1u << 8)
 
 enum hypervisor_leaf {
     LEAF_VENDOR = 0x40000000,
@@ -57,6 +60,12 @@ uint8_t physical_address_bits(void)
     if (cpuid(0x80000000, 0).eax >= 0x80000008)
         bits = (uint8_t)cpuid(0x80000008, 0).eax;
     return bits > 48 ? 48 : bits;
+}
+
+bool processor_tsc_is_invariant(void)
+{
+    return cpuid(0x80000000, 0).eax >= 0x80000007 &&
+           (cpuid(0x80000007, 0).edx & EDX_87_INVARIANT_TSC);
 }
 
 static struct cpuid_regs hypervisor_leaf(const struct vp *vp, uint32_t leaf)
@@ -181,6 +190,10 @@ static __attribute__((noinline)) void special_leaf(struct vp *vp, uint32_t leaf,
         *r = hypervisor_leaf(vp, leaf);
         return;
     }
+    if (leaf >= VELLUM_LEAF && leaf <= VELLUM_LEAF + 0xFF && vp->first) {
+        *r = diagnostics_leaf(leaf);
+        return;
+    }
     *r = vp->first ? cpuid(leaf, subleaf) : child_leaf(vp, leaf, subleaf);
     switch (leaf) {
     case 1:
@@ -191,6 +204,10 @@ static __attribute__((noinline)) void special_leaf(struct vp *vp, uint32_t leaf,
         break;
     case 0x80000001:
         r->ecx &= ~(uint32_t)(ECX_81_SVM | ECX_81_SKINIT);
+        break;
+    case 0x80000007:
+        if ((vp->partition->privileges & PRIVILEGE_TSC_INVARIANT) && !vp->partition->tsc_invariant)
+            r->edx &= ~EDX_87_INVARIANT_TSC;
         break;
     case 0x8000000A:
         *r = (struct cpuid_regs){0};

@@ -302,9 +302,9 @@ static NOINLINE void remember_another(struct cpu *cpu, struct vp *vp)
 
 void handle_exit(struct cpu *cpu, struct vp *vp)
 {
+    cpu->exit_counts[cpu->exit.kind]++;
     if (cpu->exit.kind == EXIT_NOTHING)
         return;
-    cpu->exit_counts[cpu->exit.kind]++;
     struct exit_record *last = cpu->ring_last;
     if (last->rip != vp->state.rip || last->reason != cpu->exit.reason) {
         remember_another(cpu, vp);

@@ -128,7 +128,8 @@ static uint64_t privileges_for(enum role role, bool no_partition_id)
         [ROLE_GUEST] = PRIVILEGES_GUEST,
     };
     uint64_t never = no_partition_id && role != ROLE_ROOT ? PRIVILEGE_PARTITION_ID : 0;
-    return privileges[role] & ~never;
+    uint64_t invariant = processor_tsc_is_invariant() ? PRIVILEGE_TSC_INVARIANT : 0;
+    return (privileges[role] & ~never) | invariant;
 }
 
 /*

@@ -8,6 +8,7 @@
 #include "hv/apic.h"
 #include "hv/arch.h"
 #include "hv/console.h"
+#include "hv/diagnostics.h"
 #include "hv/partition.h"
 #include "hypercalls/abi.h"
 
@@ -87,6 +88,8 @@ static bool first_read(struct vp *vp, uint32_t msr, uint64_t *value)
     default:
         if (is_mtrr(msr))
             return rdmsr_safe(msr, value);
+        if (msr >= VELLUM_MSR_FIRST && msr <= VELLUM_MSR_LAST)
+            return diagnostics_read(msr, value);
         say_debug("VP %u read the unknown MSR 0x%x: #GP", vp->index, msr);
         return false;
     }
@@ -108,6 +111,8 @@ static bool first_write(struct vp *vp, uint32_t msr, uint64_t value)
     default:
         break;
     }
+    if (msr >= VELLUM_MSR_FIRST && msr <= VELLUM_MSR_LAST)
+        return diagnostics_write(msr, value);
     if (is_mtrr(msr)) {
         uint64_t old;
         if (!rdmsr_safe(msr, &old))

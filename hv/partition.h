@@ -25,6 +25,7 @@ enum partition_state {
 #define PRIVILEGE_RESET             BIT(7)
 #define PRIVILEGE_REFERENCE_TSC     BIT(9)
 #define PRIVILEGE_FREQUENCY_MSRS    BIT(11)
+#define PRIVILEGE_TSC_INVARIANT     BIT(15) /* to show CPUID's bit for it by an MSR */
 #define PRIVILEGE_CREATE_PARTITIONS BIT(32)
 #define PRIVILEGE_PARTITION_ID      BIT(33)
 #define PRIVILEGE_MEMORY_POOL       BIT(34)
@@ -69,6 +70,7 @@ struct partition {
 
     /* synthetic MSRs of the partition */
     uint64_t guest_os_id, hypercall_msr, reference_tsc_msr;
+    bool tsc_invariant;                     /* CPUID says so: it has asked for it */
     struct overlay hypercall_page, tsc_page;
     spn_t hypercall_page_spn, tsc_page_spn; /* frames of its pool, allocated on first use */
     uint64_t reference_start_tsc;           /* TSC when the partition's reference time was 0 */

@@ -41,6 +41,8 @@ static uint64_t privilege_for(uint32_t msr)
     case HV_MSR_TSC_FREQUENCY:
     case HV_MSR_APIC_FREQUENCY:
         return PRIVILEGE_FREQUENCY_MSRS;
+    case HV_MSR_TSC_INVARIANT:
+        return PRIVILEGE_TSC_INVARIANT;
     default:
         return 0; /* crash MSRs: advertised by a feature bit, open to all */
     }
@@ -87,6 +89,9 @@ bool synthetic_msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
     case HV_MSR_APIC_FREQUENCY:
         *value = apic_frequency;
         return vp->first; /* a child has no local APIC */
+    case HV_MSR_TSC_INVARIANT:
+        *value = p->tsc_invariant;
+        return true;
     case HV_MSR_CRASH_CTL:
         *value = HV_CRASH_CTL_NOTIFY | HV_CRASH_CTL_MESSAGE;
         return true;
@@ -284,6 +289,11 @@ enum msr_result synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value)
             machine_reset();
         vp->triple_fault = true; /* a child's reset is its parent's to carry out */
         vp->cpu->kicked = 1;
+        return MSR_DONE;
+    case HV_MSR_TSC_INVARIANT: /* once asked for, it stays */
+        if (value > 1 || value < vp->partition->tsc_invariant)
+            return MSR_FAULT;
+        vp->partition->tsc_invariant = value != 0;
         return MSR_DONE;
     case HV_MSR_CRASH_CTL:
         if (value & HV_CRASH_CTL_NOTIFY)

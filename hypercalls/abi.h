@@ -370,6 +370,16 @@ enum hv_msr {
     HV_MSR_VP_ASSIST_PAGE = 0x40000073,
     HV_MSR_CRASH_P0 = 0x40000100, /* .. P4 at 0x40000104 */
     HV_MSR_CRASH_CTL = 0x40000105,
+    HV_MSR_TSC_INVARIANT = 0x40000118,
+};
+
+/* Vellum's own, for the first partition: see ABI.md section 8. */
+enum vellum_interface {
+    VELLUM_MSR_LOG_LEVEL = 0x40000F00,  /* 0 error .. 3 debug */
+    VELLUM_MSR_EXITS = 0x40000F01,      /* read: exits of this processor; write: prints them all */
+    VELLUM_MSR_EXIT_COUNT = 0x40000F10, /* + kind of exit (enum exit_kind), of this processor */
+    VELLUM_LEAF = 0x40000100,           /* CPUID: "VellumVellum", and the last leaf */
+    VELLUM_INTERFACE = 1,               /* its version: EAX of the next leaf; EBX: kinds of exit */
 };
 
 #define HV_HYPERCALL_MSR_ENABLE (1UL << 0)

@@ -57,5 +57,6 @@ void guest_main(void)
         tap_skip("sections 2 and 5 about children: this partition may not create any");
     }
     test_msrs();
+    test_diagnostics();
     test_msr_lock();
 }

@@ -36,7 +36,7 @@ static void without_privilege(void)
         {0x40000004, 63}, {0x4000000F, 63}, {0x40000024, 63}, {0x40000070, 4},  {0x40000071, 4},
         {0x40000072, 4},  {0x40000073, 4},  {0x40000080, 2},  {0x40000081, 2},  {0x40000082, 2},
         {0x40000083, 2},  {0x40000084, 2},  {0x40000090, 2},  {0x4000009F, 2},  {0x400000B0, 3},
-        {0x400000B7, 3},  {0x400000F1, 63}, {0x40000106, 63}, {0x400001FF, 63},
+        {0x400000B7, 3},  {0x400000F1, 63}, {0x40000106, 63}, {0x40000117, 63}, {0x400001FF, 63},
     };
     uint64_t mask = hypervisor_privileges();
     for (size_t n = 0; n < ARRAY_SIZE(list); n++) {
@@ -61,6 +61,25 @@ static void times(void)
     tap_ok(tsc > 1000000 && apic > 1000000, "6: frequencies: TSC %lu Hz, APIC %lu Hz", tsc, apic);
     tap_ok(!wrmsr_safe(HV_MSR_TSC_FREQUENCY, 1), "6: TSC_FREQUENCY is read-only: #GP");
     tap_equal(rdmsr(HV_MSR_RESET), 0, "6: RESET reads 0");
+}
+
+static void invariant_tsc(void)
+{
+    const uint32_t bit = BIT(8); /* CPUID 0x80000007 EDX */
+    if (!(hypervisor_privileges() & PRIVILEGE_TSC_INVARIANT)) {
+        tap_ok(!reads(HV_MSR_TSC_INVARIANT) && !wrmsr_safe(HV_MSR_TSC_INVARIANT, 1) &&
+                   !(cpuid(0x80000007, 0).edx & bit),
+               "6: no invariant TSC: no MSR for it, #GP");
+        return;
+    }
+    tap_ok(rdmsr(HV_MSR_TSC_INVARIANT) == 0 && !(cpuid(0x80000007, 0).edx & bit),
+           "6: the invariant TSC is not shown before it is asked for");
+    tap_ok(!wrmsr_safe(HV_MSR_TSC_INVARIANT, 2), "6: a reserved bit of TSC_INVARIANT is #GP");
+    tap_ok(wrmsr_safe(HV_MSR_TSC_INVARIANT, 1) && rdmsr(HV_MSR_TSC_INVARIANT) == 1 &&
+               (cpuid(0x80000007, 0).edx & bit),
+           "6: asked for by MSR 0x40000118, CPUID shows it");
+    tap_ok(!wrmsr_safe(HV_MSR_TSC_INVARIANT, 0) && (cpuid(0x80000007, 0).edx & bit),
+           "6: which cannot be taken back: #GP");
 }
 
 static uint64_t reference_time(const volatile struct hv_reference_tsc_page *page)
@@ -210,6 +229,7 @@ void test_msrs(void)
     identity();
     without_privilege();
     times();
+    invariant_tsc();
     reference_tsc();
     crash();
     hypercall_page_msr();

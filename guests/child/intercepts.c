@@ -60,6 +60,12 @@ static void msr_tests(struct child *c)
     tap_ok(c->vps[0].message->payload.io.port == VECTOR_PORT &&
                (c->vps[0].registers->gpr[RAX] & 0xFF) == VECTOR_GP,
            "... is #GP in the child");
+    START(c, 0, START_LONG, msr_access);
+    child_put(c, 0, HV_REGISTER_RAX + RCX, VELLUM_MSR_EXITS);
+    stops_with(c, 0, HV_MESSAGE_IO_PORT, "an MSR of the hypervisor's own, for the first partition");
+    tap_ok(c->vps[0].message->payload.io.port == VECTOR_PORT &&
+               (c->vps[0].registers->gpr[RAX] & 0xFF) == VECTOR_GP,
+           "... is #GP in the child, too");
 
     tap_status(child_install_intercept(c->id, HV_INTERCEPT_MSR, 3, 0x12345), HV_STATUS_SUCCESS,
                "InstallIntercept of reads and writes of MSR 0x12345");
