@@ -291,9 +291,9 @@ enum msr_result synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value)
         vp->cpu->kicked = 1;
         return MSR_DONE;
     case HV_MSR_TSC_INVARIANT: /* once asked for, it stays */
-        if (value > 1 || value < vp->partition->tsc_invariant)
+        if (value > 1 || (value == 0 && vp->partition->tsc_invariant))
             return MSR_FAULT;
-        vp->partition->tsc_invariant = value != 0;
+        vp->partition->tsc_invariant = value == 1;
         return MSR_DONE;
     case HV_MSR_CRASH_CTL:
         if (value & HV_CRASH_CTL_NOTIFY)

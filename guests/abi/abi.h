@@ -40,13 +40,13 @@ void test_control_word(void); /* control.c */
 void test_gpas(void);         /* gpas.c */
 void test_forms(void);        /* forms.c */
 void test_environment(void);
-void test_discovery(void);  /* discovery.c */
-void test_msrs(void);       /* msrs.c */
+void test_discovery(void);   /* discovery.c */
+void test_msrs(void);        /* msrs.c */
 void test_diagnostics(void); /* diagnostics.c */
-void test_msr_lock(void);   /* last: nothing moves the hypercall page afterwards */
-void test_privileges(void); /* privileges.c */
-void test_map_own(void);    /* mappage.c: 0xE1 of oneself */
-void test_map_child(void);  /* mapchild.c: 0xE1 of a child */
+void test_msr_lock(void);    /* last: nothing moves the hypercall page afterwards */
+void test_privileges(void);  /* privileges.c */
+void test_map_own(void);     /* mappage.c: 0xE1 of oneself */
+void test_map_child(void);   /* mapchild.c: 0xE1 of a child */
 void test_unmap(void);
 void test_own_pool(void); /* ownpool.c: before others use the overlay window, on one processor */
 void test_partition_calls(void); /* partitions.c */
