@@ -57,6 +57,8 @@ enum hv_call {
     HVCALL_SET_VP_REGISTERS = 0x0051,
     HVCALL_TRANSLATE_VIRTUAL_ADDRESS = 0x0052,
     HVCALL_ADD_LOGICAL_PROCESSOR = 0x0076,
+    HVCALL_MAP_DEVICE_INTERRUPT = 0x007C,
+    HVCALL_UNMAP_DEVICE_INTERRUPT = 0x007D,
     HVCALL_DISPATCH_VP = 0x00C2,
     HVCALL_GET_GPA_PAGES_ACCESS_STATES = 0x00C9,
     HVCALL_MAP_VP_STATE_PAGE = 0x00E1,
@@ -227,6 +229,49 @@ struct hv_output_add_logical_processor {
     uint64_t substatus[6];
 };
 _Static_assert(sizeof(struct hv_output_add_logical_processor) == 56, "0x76 output");
+
+enum hv_device_type { HV_DEVICE_PCI = 1, HV_DEVICE_IOAPIC = 2 }; /* bits 62, 63 of the device id */
+enum hv_interrupt_source { HV_INTERRUPT_SOURCE_MSI = 1, HV_INTERRUPT_SOURCE_IOAPIC = 2 };
+enum { HV_INTERRUPT_FIXED = 0, HV_TRIGGER_EDGE = 0, HV_TRIGGER_LEVEL = 1 };
+enum { HV_INTERRUPT_TARGET_SET = 2 };
+
+struct hv_interrupt_entry {
+    uint32_t source;
+    uint32_t zero;
+    uint64_t value; /* MSI: address (low half) and data; I/O APIC: redirection entry */
+};
+
+struct hv_input_map_device_interrupt { /* 0x7C; the variable header begins at bank_mask */
+    uint64_t partition_id;
+    uint64_t device_id;
+    uint32_t flags;
+    uint32_t base_index;
+    struct hv_interrupt_entry logical;
+    uint32_t type;
+    uint32_t trigger;
+    uint32_t vector_count;
+    uint32_t zero;
+    uint32_t vector;
+    uint32_t target_flags;
+    uint64_t mask_or_format; /* of VPs 0..63; with HV_INTERRUPT_TARGET_SET the set's format */
+    uint64_t bank_mask;
+    uint64_t banks[1];
+};
+#define HV_MAP_DEVICE_INTERRUPT_HEADER offsetof(struct hv_input_map_device_interrupt, bank_mask)
+_Static_assert(HV_MAP_DEVICE_INTERRUPT_HEADER == 72, "0x7C input");
+
+struct hv_output_map_device_interrupt {
+    struct hv_interrupt_entry entry;
+    uint64_t status[5];
+};
+_Static_assert(sizeof(struct hv_output_map_device_interrupt) == 56, "0x7C output");
+
+struct hv_input_unmap_device_interrupt { /* 0x7D */
+    uint64_t partition_id;
+    uint64_t device_id;
+    struct hv_interrupt_entry entry;
+};
+_Static_assert(sizeof(struct hv_input_unmap_device_interrupt) == 32, "0x7D input");
 
 struct hv_input_vp { /* 0x4F */
     uint64_t partition_id;

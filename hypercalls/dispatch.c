@@ -131,6 +131,21 @@ const struct call_row call_table[0x100] = {
     SIMPLE_ROW(HVCALL_ADD_LOGICAL_PROCESSOR, call_add_logical_processor, PRIVILEGE_CPU_MANAGEMENT,
                IN(add_logical_processor), sizeof(struct hv_output_add_logical_processor), true,
                "lp:4 apic:4 proximity:8"),
+    [HVCALL_MAP_DEVICE_INTERRUPT] = {.name = "call_map_device_interrupt",
+                                     .handler = call_map_device_interrupt,
+                                     .privilege = PRIVILEGE_CPU_MANAGEMENT,
+                                     .fields =
+                                         "partition:8 device:8 flags:4 base:4 source:4 zero:4 "
+                                         "entry:8 type:4 trigger:4 count:4 zero:4 vector:4 "
+                                         "target:4 mask:8",
+                                     .refused = SIMPLE & ~CONTROL_VARIABLE,
+                                     .header = HV_MAP_DEVICE_INTERRUPT_HEADER,
+                                     .variable = 2,
+                                     .output = sizeof(struct hv_output_map_device_interrupt),
+                                     .locked = true,
+                                     .pure = true},
+    SIMPLE_ROW(HVCALL_UNMAP_DEVICE_INTERRUPT, call_unmap_device_interrupt, PRIVILEGE_CPU_MANAGEMENT,
+               IN(unmap_device_interrupt), 0, true, "partition:8 device:8 source:4 zero:4 entry:8"),
     SIMPLE_ROW(HVCALL_DISPATCH_VP, call_dispatch_vp, CREATE, IN(dispatch_vp),
                sizeof(struct hv_output_dispatch_vp), false,
                "partition:8 vp:4 flags:4 slice:8 spec:8"),
@@ -207,7 +222,10 @@ static uint32_t run_simple(struct call *call)
 {
     const struct call_row *row = call->row;
     const struct space *space = &call->caller->space;
-    if (row->header && !read_input(call, 0, call->input, row->header))
+    size_t size = row->header;
+    if (row->variable)
+        size += call->variable * sizeof(uint64_t);
+    if (size && !read_input(call, 0, call->input, size))
         return fault(call, call->input_gpa, ACCESS_READ);
     call->copied = true;
     if (row->output && !row->pure && !output_writable(call, row->output))
@@ -251,6 +269,13 @@ static uint32_t run_rep(struct call *call)
     }
 }
 
+/* The qwords of the variable header; false: more than the call knows. */
+static bool take_variable(struct call *call)
+{
+    call->variable = (uint32_t)((call->control & CONTROL_VARIABLE) >> HV_CONTROL_VARIABLE_SHIFT);
+    return call->variable <= call->row->variable;
+}
+
 /* Everything from the known code on. */
 static uint32_t check_and_run(struct call *call)
 {
@@ -266,6 +291,11 @@ static uint32_t check_and_run(struct call *call)
     if (control & row->refused)
         return HV_STATUS_INVALID_HYPERCALL_INPUT;
     uint64_t input = row->header, output = row->output;
+    if (row->variable) {
+        if (!take_variable(call))
+            return HV_STATUS_INVALID_HYPERCALL_INPUT;
+        input += call->variable * sizeof(uint64_t);
+    }
     if (row->rep) {
         uint32_t count = rep_count(call);
         uint32_t start = (uint32_t)(control >> HV_CONTROL_REP_START_SHIFT) & 0xFFF;

@@ -10,9 +10,9 @@
 /* fuzz: hypercalls/dispatch.c hypercalls/events.c hypercalls/gpa.c hypercalls/intercept.c */
 /* fuzz: hypercalls/memory.c hypercalls/names.c hypercalls/partition.c hypercalls/registers.c */
 /* fuzz: hypercalls/statepage.c hypercalls/teardown.c hypercalls/translate.c */
-/* fuzz: hypercalls/validate.c hypercalls/vp.c */
+/* fuzz: hypercalls/validate.c hypercalls/vp.c hypercalls/interrupt.c */
 /* fuzz: mm/copy.c mm/ept.c mm/frame.c mm/npt.c mm/overlay.c mm/pool.c mm/slpt.c */
-/* fuzz: mm/tlb.c hv/run.c hv/intercepts.c hv/synthetic.c hv/vp.c hv/cpuid.c */
+/* fuzz: mm/tlb.c hv/run.c hv/intercepts.c hv/synthetic.c hv/vp.c hv/cpuid.c hv/diagnostics.c */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +226,8 @@ static uint64_t take_control(uint8_t form, const struct call_row *row)
         uint64_t count = take8() % 64, start = form & 8 ? take8() % 64 : 0;
         control |= count << HV_CONTROL_REP_COUNT_SHIFT | start << HV_CONTROL_REP_START_SHIFT;
     }
+    if (row != NULL && row->variable && !(form & 8))
+        control |= (uint64_t)row->variable << HV_CONTROL_VARIABLE_SHIFT;
     if ((form & 0xF0) == 0x80)
         control ^= take(8) & ~0xFFFFUL;
     return control;
@@ -244,7 +246,7 @@ static void op_call(void)
     const struct call_row *row = code < ARRAY_SIZE(call_table) ? &call_table[code] : NULL;
     uint64_t control = code | take_control(form, row);
     uint64_t input[2];
-    unsigned words = row != NULL ? (row->header + 7U) / 8 : 1;
+    unsigned words = row != NULL ? (row->header + 7U) / 8 + row->variable : 1;
     if (row != NULL && row->rep && !(form & 1)) {
         uint64_t reps = control >> HV_CONTROL_REP_COUNT_SHIFT & 0xFFF;
         words += (unsigned)(min_u64(reps, 64) * row->in_element + 7) / 8;

@@ -8,9 +8,9 @@
 /* unit: hypercalls/dispatch.c hypercalls/events.c hypercalls/gpa.c hypercalls/intercept.c */
 /* unit: hypercalls/memory.c hypercalls/names.c hypercalls/partition.c hypercalls/registers.c */
 /* unit: hypercalls/statepage.c hypercalls/teardown.c hypercalls/translate.c */
-/* unit: hypercalls/validate.c hypercalls/vp.c */
+/* unit: hypercalls/validate.c hypercalls/vp.c hypercalls/interrupt.c */
 /* unit: mm/copy.c mm/ept.c mm/frame.c mm/npt.c mm/overlay.c mm/pool.c mm/slpt.c */
-/* unit: mm/tlb.c hv/run.c hv/intercepts.c hv/synthetic.c hv/vp.c hv/cpuid.c */
+/* unit: mm/tlb.c hv/run.c hv/intercepts.c hv/synthetic.c hv/vp.c hv/cpuid.c hv/diagnostics.c */
 #include "unit.h"
 
 #include "hv/arch.h"
@@ -209,6 +209,35 @@ static void gpas(void **state)
     put(INPUT + 8, &in, sizeof(in));
     assert_status(simple, INPUT + 8, INPUT, HV_STATUS_INVALID_PARAMETER);
     assert_int_equal(children(), 0);
+}
+
+/* A header that goes on, as far as the control word says: 0x7C up to a bank of VPs. */
+static void variable_headers(void **state)
+{
+    (void)state;
+    const uint64_t code = HVCALL_MAP_DEVICE_INTERRUPT, one = 1UL << HV_CONTROL_VARIABLE_SHIFT;
+    struct hv_input_map_device_interrupt in = {.partition_id = HV_PARTITION_ID_SELF,
+                                               .device_id = (uint64_t)HV_DEVICE_PCI << 62,
+                                               .vector_count = 1,
+                                               .vector = 0x40,
+                                               .target_flags = HV_INTERRUPT_TARGET_SET,
+                                               .bank_mask = 1,
+                                               .banks = {2}};
+    put(INPUT, &in, sizeof(in));
+    assert_status(code | 2 * one, INPUT, OUTPUT, HV_STATUS_SUCCESS);
+    assert_int_equal(word_at(OUTPUT + 8), 0x40FEE00000UL | (uint64_t)cpus[1]->apic_id << 12);
+    assert_status(code | one, INPUT, OUTPUT, HV_STATUS_INVALID_PARAMETER);
+    assert_status(code | 3 * one, INPUT, OUTPUT, HV_STATUS_INVALID_HYPERCALL_INPUT);
+    assert_status(HVCALL_UNMAP_DEVICE_INTERRUPT | one, INPUT, OUTPUT,
+                  HV_STATUS_INVALID_HYPERCALL_INPUT);
+    /* Its bytes count for the page's end and for the overlap with the output. */
+    put(INPUT + PAGE_SIZE - 72, &in, 72);
+    assert_status(code, INPUT + PAGE_SIZE - 72, OUTPUT, HV_STATUS_INVALID_PARAMETER);
+    assert_status(code | one, INPUT + PAGE_SIZE - 72, OUTPUT, HV_STATUS_INVALID_ALIGNMENT);
+    put(INPUT, &in, sizeof(in));
+    assert_status(code | 2 * one, INPUT, INPUT + 80, HV_STATUS_INVALID_ALIGNMENT);
+    assert_status(code | 2 * one, INPUT, INPUT + 88, HV_STATUS_SUCCESS);
+    assert_int_equal(word_at(INPUT + 96), 0x40FEE00000UL | (uint64_t)cpus[1]->apic_id << 12);
 }
 
 static void gpas_that_are_not_used(void **state)
@@ -422,6 +451,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(control_word_before_gpas, start, end),
         cmocka_unit_test_setup_teardown(gpas, start, end),
         cmocka_unit_test_setup_teardown(gpas_that_are_not_used, start, end),
+        cmocka_unit_test_setup_teardown(variable_headers, start, end),
         cmocka_unit_test_setup_teardown(rep_lists, start, end),
         cmocka_unit_test_setup_teardown(nothing_behind_a_gpa, start, end),
         cmocka_unit_test_setup_teardown(output_only_on_success, start, end),

@@ -12,6 +12,8 @@
 /* Elements of a rep call that are copied in, handled and written out together. */
 #define CALL_BATCH 32
 
+#define CALL_INPUT 11 /* qwords of the longest header */
+
 /* Outcomes of a handler that are no status of the ABI. */
 enum call_outcome {
     CALL_CONTINUE = 0x10000, /* back to the guest, RIP unmoved: the call is made again */
@@ -30,6 +32,7 @@ struct call {
     gpa_t input_gpa, output_gpa; /* fast: the two input words */
     uint64_t start_tsc;          /* when the call began: rep calls, and those that set it */
     bool copied;                 /* input holds the header */
+    uint32_t variable;           /* qwords of a variable header, which follows in input */
 
     /* rep calls */
     uint32_t position; /* index in the list of the batch's first element */
@@ -42,7 +45,7 @@ struct call {
     struct vp *child; /* CALL_DISPATCH */
 
     /* The only copy of the input, and what will be written out. Not cleared beforehand. */
-    uint64_t input[7];
+    uint64_t input[CALL_INPUT];
     uint64_t elements[CALL_BATCH * 4];
     uint64_t output[CALL_BATCH * 2];
 };
@@ -61,6 +64,7 @@ struct call_row {
     bool has_field;
     const char *fields; /* names and sizes of the input, for the debug line */
     uint16_t header;    /* bytes of input before any list */
+    uint8_t variable;   /* most qwords of a variable header behind it; then `refused` lets it in */
     uint16_t output;    /* bytes of output of a simple call */
     uint8_t in_element; /* bytes per rep of input and of output */
     uint8_t out_element;
@@ -166,6 +170,7 @@ call_handler call_deposit_memory, call_withdraw_memory, call_get_memory_balance;
 call_handler call_map_gpa_pages, call_unmap_gpa_pages, call_get_gpa_pages_access_states;
 call_handler call_install_intercept;
 call_handler call_create_vp, call_delete_vp, call_dispatch_vp, call_add_logical_processor;
+call_handler call_map_device_interrupt, call_unmap_device_interrupt; /* interrupt.c */
 call_handler call_get_vp_registers, call_set_vp_registers;
 call_handler call_translate_virtual_address;
 call_handler call_map_vp_state_page, call_unmap_vp_state_page;

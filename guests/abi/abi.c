@@ -58,5 +58,6 @@ void guest_main(void)
     }
     test_msrs();
     test_diagnostics();
+    test_interrupts();
     test_msr_lock();
 }

@@ -42,6 +42,7 @@ void test_forms(void);        /* forms.c */
 void test_environment(void);
 void test_discovery(void);   /* discovery.c */
 void test_msrs(void);        /* msrs.c */
+void test_interrupts(void);  /* interrupts.c */
 void test_diagnostics(void); /* diagnostics.c */
 void test_msr_lock(void);    /* last: nothing moves the hypercall page afterwards */
 void test_privileges(void);  /* privileges.c */

@@ -29,6 +29,8 @@ static const struct recipe {
     {HVCALL_GET_VP_REGISTERS, 6, 16, 4, true},
     {HVCALL_SET_VP_REGISTERS, 10, 16, 32, true},
     {HVCALL_TRANSLATE_VIRTUAL_ADDRESS, 4, 32, 0, false},
+    {HVCALL_MAP_DEVICE_INTERRUPT, 2, 88, 0, false},
+    {HVCALL_UNMAP_DEVICE_INTERRUPT, 1, 32, 0, false},
     {HVCALL_DISPATCH_VP, 10, 32, 0, false},
     {HVCALL_GET_GPA_PAGES_ACCESS_STATES, 3, 24, 0, true},
     {HVCALL_MAP_VP_STATE_PAGE, 12, 24, 0, false},
@@ -224,6 +226,19 @@ static void make_state_page(struct fuzzer *f, const struct recipe *r, uint64_t *
     in[2] = harmless_page(f);
 }
 
+static void make_interrupt(struct fuzzer *f, struct hv_input_map_device_interrupt *in)
+{
+    in->partition_id = fuzz_one_in(f, 8) ? partition(f) : HV_PARTITION_ID_SELF;
+    in->device_id = fuzz_below(f, 4) << 62 | fuzz_below(f, 0x10000);
+    in->vector_count = 1;
+    in->vector = (uint32_t)fuzz_below(f, 0x108);
+    in->trigger = (uint32_t)fuzz_below(f, 3);
+    in->target_flags = fuzz_one_in(f, 4) ? 0 : HV_INTERRUPT_TARGET_SET;
+    in->mask_or_format = in->target_flags ? 0 : fuzz_below(f, 16);
+    in->bank_mask = !fuzz_one_in(f, 8);
+    in->banks[0] = fuzz_one_in(f, 8) ? fuzz_wild(f) : fuzz_below(f, 16);
+}
+
 static void make_input(struct fuzzer *f, const struct recipe *r, uint64_t *in, uint32_t count)
 {
     switch (r->code) {
@@ -278,6 +293,9 @@ static void make_input(struct fuzzer *f, const struct recipe *r, uint64_t *in, u
     case HVCALL_GET_NEXT_CHILD_PARTITION:
         in[0] = HV_PARTITION_ID_SELF;
         in[1] = fuzz_below(f, 64);
+        break;
+    case HVCALL_MAP_DEVICE_INTERRUPT:
+        make_interrupt(f, (void *)in);
         break;
     case HVCALL_CREATE_VP:
     case HVCALL_DELETE_VP:
@@ -363,6 +381,8 @@ void fuzz_make_call(struct fuzzer *f, struct fuzz_call *call)
     call->code = r->code;
     call->spoiled = false;
     call->control = hv_rep_control(r->code, count, 0);
+    if (r->code == HVCALL_MAP_DEVICE_INTERRUPT)
+        call->control |= fuzz_below(f, 3) << HV_CONTROL_VARIABLE_SHIFT;
     call->input = (uint64_t)f->input;
     call->output = (uint64_t)f->output;
     if (r->header <= 16 && !r->rep && r->code != HVCALL_CREATE_PARTITION && fuzz_one_in(f, 4) &&
