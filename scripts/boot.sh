@@ -16,7 +16,9 @@ usage: scripts/boot.sh [options] KERNEL [CMDLINE] [--module FILE [CMDLINE]]...
   --timeout SECONDS (none)
   --image FILE      the hypervisor (build/vellum.elf)
   --bare            KERNEL alone, without the hypervisor
-  --disk FILE       a disk on virtio's PCI bus (QEMU)
+  --disk FILE       a disk: virtio on QEMU, ATA on Bochs
+  --sata FILE       a disk on AHCI (QEMU)
+  --net             a virtio network card (QEMU): 10.0.2.100 echoes what comes to its port 7
   --icount          QEMU's time counts instructions
 Standard output is the guest's serial console. Exit status: the value that the
 guest wrote to the debug-exit port (QEMU); 0 it powered the machine off; 1 on
@@ -33,13 +35,14 @@ complain() {
 
 # ---- arguments
 
-machine=qemu model= accel=tcg cpus=2 memory=512 hv_words= limit=0 bare= icount= disk=
+machine=qemu model= accel=tcg cpus=2 memory=512 hv_words= limit=0 bare= icount= disk= sata= net=
 image=${BUILD:-$root/build}/vellum.elf
 while [ $# -gt 0 ]; do
     case $1 in
     --bare) bare=1; shift; continue ;;
     --icount) icount=1; shift; continue ;;
-    --machine | --model | --accel | --cpus | --memory | --hv | --timeout | --image | --disk)
+    --net) net=1; shift; continue ;;
+    --machine | --model | --accel | --cpus | --memory | --hv | --timeout | --image | --disk | --sata)
         [ $# -ge 2 ] || usage ;;
     -*) usage ;;
     *) break ;;
@@ -54,6 +57,7 @@ while [ $# -gt 0 ]; do
     --timeout) limit=$2 ;;
     --image) image=$2 ;;
     --disk) disk=$2 ;;
+    --sata) sata=$2 ;;
     esac
     shift 2
 done
@@ -112,6 +116,7 @@ link() {
 }
 link "$kernel" kernel
 [ -z "$disk" ] || link "$disk" disk
+[ -z "$sata" ] || link "$sata" sata
 for n in ${module_files[@]+"${!module_files[@]}"}; do link "${module_files[n]}" "module$n"; done
 
 # ---- the machines: each sets command=(...), and where the emulator's own words go
@@ -156,6 +161,10 @@ prepare_qemu() {
     [ "$accel" = kvm ] && model=${model/max/host}
     command+=(-cpu "$model")
     [ -n "$disk" ] && command+=(-drive "file=$work/disk,format=raw,if=virtio")
+    [ -n "$sata" ] && command+=(-device "ahci,id=ahci" -device "ide-hd,drive=sata,bus=ahci.0"
+        -drive "file=$work/sata,format=raw,if=none,id=sata")
+    [ -n "$net" ] && command+=(-device "virtio-net-pci,netdev=net,romfile="
+        -netdev "user,id=net,restrict=on,guestfwd=tcp:10.0.2.100:7-cmd:cat")
     [ -n "$icount" ] && command+=(-icount shift=0,sleep=off)
     [ -n "$list" ] && command+=(-initrd "$list")
     return 0
@@ -203,6 +212,7 @@ romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 cpu: model=$model, count=$cpus, ips=50000000, reset_on_triple_fault=0
 ata0-master: type=cdrom, path=$work/boot.iso, status=inserted
+${disk:+ata0-slave: type=disk, path=$work/disk, mode=flat}
 boot: cdrom
 com1: enabled=1, mode=file, dev=$work/serial
 port_e9_hack: enabled=1
