@@ -6,7 +6,7 @@
 Groups are ways (in: loaders, firmware, media), sizes (processors, memory,
 kernels, modules), words (the hypervisor's command line), refusals (bad kernels,
 missing features, too little memory), ends (power-off, reset, exit statuses of
-scripts/boot.sh); none: all. PATTERN is a regular expression on the tests' names. Needs what
+scripts/boot.sh), linux (Debian's kernel); none: all. PATTERN is a regular expression on the tests' names. Needs what
 `make` and `make guests` build. BUILD is the build folder.
 """
 import argparse
@@ -26,13 +26,15 @@ sys.path.insert(0, os.path.join(ROOT, "scripts", "boot_tests"))
 
 # pylint: disable=wrong-import-position
 import ends  # noqa: E402
+import linux  # noqa: E402
 import machines  # noqa: E402
 import refusals  # noqa: E402
 import sizes  # noqa: E402
 import ways  # noqa: E402
 import words  # noqa: E402
 
-GROUPS = {"ways": ways, "sizes": sizes, "words": words, "refusals": refusals, "ends": ends}
+GROUPS = {"ways": ways, "sizes": sizes, "words": words, "refusals": refusals, "ends": ends,
+          "linux": linux}
 
 
 @dataclasses.dataclass(frozen=True)

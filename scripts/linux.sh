@@ -7,7 +7,7 @@
 #       load    the same under load: forks, memory, timers and disks, LOAD_SECONDS of them (60)
 #       log     the kernel's warnings
 #       bench   loops, timed, and the exits that they cost (BENCH_WORDS: how long they are)
-#       reboot, panic, hold (waits to be looked at)
+#       brief, diagnose, reboot, panic   one thing each, for scripts/boot_tests/linux.py
 # KERNEL_PACKAGE  another kernel package, or the name of one that depends on it
 # KERNEL_SUITE    of another Debian release: trixie, bookworm-backports
 # KERNEL_WORDS    further words for the kernel's command line
@@ -135,8 +135,8 @@ what=$1
 shift
 case $what in
 fetch) fetch_alone; exit ;;
-shell | test | load | log | bench | reboot | panic | hold) ;;
-*) echo "linux.sh: not one of shell, test, load, log, bench, reboot, panic, hold: $what" >&2; exit 64 ;;
+shell | test | load | log | bench | brief | diagnose | reboot | panic) ;;
+*) echo "linux.sh: not one of shell, test, load, log, bench...: $what" >&2; exit 64 ;;
 esac
 fetch_alone || exit $?
 

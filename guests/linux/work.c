@@ -5,9 +5,9 @@
  *   work load SECONDS MIB [DISK]...   forks, memory, timers on each processor, and the disks, all at
  *                                     once; every datum is checked, and that nobody stands still
  *   work drift SECONDS                the system's clock beside the TSC
- *   work disk DISK                    write and read back by direct I/O
  *   work spin|fork|fault N            a loop, timed: "bench NAME NANOSECONDS"
  *   work read DISK MIB                the same for sequential reading
+ *   work rdmsr|wrmsr MSR [VALUE]      on processor 0
  *   work exits                        exits of each processor, from Vellum's MSRs
  *
  * Exit status 0: all is well. Otherwise a line says what is not.
@@ -233,12 +233,26 @@ static void load(unsigned seconds, unsigned mib, char **disks)
 
 /* ---- clocks ---- */
 
-static bool msr(unsigned cpu, uint32_t number, uint64_t *value)
+static int msr_file(unsigned cpu, int how)
 {
     char name[32];
     snprintf(name, sizeof(name), "/dev/cpu/%u/msr", cpu);
-    int file = open(name, O_RDONLY);
+    return open(name, how);
+}
+
+static bool msr(unsigned cpu, uint32_t number, uint64_t *value)
+{
+    int file = msr_file(cpu, O_RDONLY);
     bool ok = file >= 0 && pread(file, value, sizeof(*value), number) == sizeof(*value);
+    if (file >= 0)
+        close(file);
+    return ok;
+}
+
+static bool msr_set(unsigned cpu, uint32_t number, uint64_t value)
+{
+    int file = msr_file(cpu, O_WRONLY);
+    bool ok = file >= 0 && pwrite(file, &value, sizeof(value), number) == sizeof(value);
     if (file >= 0)
         close(file);
     return ok;
@@ -353,13 +367,15 @@ static void print_exits(void)
 int main(int count, char **words)
 {
     const char *what = count > 1 ? words[1] : "";
-    uint64_t number = count > 2 ? strtoul(words[2], NULL, 0) : 0;
+    uint64_t number = count > 2 ? strtoul(words[2], NULL, 0) : 0, value;
     if (!strcmp(what, "load") && count > 3)
         load((unsigned)number, (unsigned)strtoul(words[3], NULL, 0), words + 4);
     else if (!strcmp(what, "drift"))
         drift((unsigned)number);
-    else if (!strcmp(what, "disk") && count > 2)
-        use_disk(&(struct worker){.name = "disk", .disk = words[2], .end = now() + BILLION});
+    else if (!strcmp(what, "rdmsr"))
+        return !msr(0, (uint32_t)number, &value);
+    else if (!strcmp(what, "wrmsr") && count > 3)
+        return !msr_set(0, (uint32_t)number, strtoul(words[3], NULL, 0));
     else if (!strcmp(what, "spin"))
         printf("bench spin %lu\n", spin(number));
     else if (!strcmp(what, "fork"))
