@@ -1,7 +1,7 @@
 # The bundled guests: one Multiboot kernel for each folder of guests/ with sources.
 #   build/guests/NAME.elf from guests/NAME/*.c *.asm, guests/lib and two files of hv/
 
-GUEST_NAMES := $(filter-out lib,$(sort $(patsubst guests/%/,%,$(dir $(wildcard guests/*/*.c)))))
+GUEST_NAMES := $(filter-out lib linux,$(sort $(patsubst guests/%/,%,$(dir $(wildcard guests/*/*.c)))))
 GUESTS      := $(GUEST_NAMES:%=$(BUILD)/guests/%.elf)
 
 GUEST_LIB_C   := $(filter-out %_test.c,$(wildcard guests/lib/*.c))

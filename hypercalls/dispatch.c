@@ -222,9 +222,7 @@ static uint32_t run_simple(struct call *call)
 {
     const struct call_row *row = call->row;
     const struct space *space = &call->caller->space;
-    size_t size = row->header;
-    if (row->variable)
-        size += call->variable * sizeof(uint64_t);
+    size_t size = row->header + call->variable * sizeof(uint64_t);
     if (size && !read_input(call, 0, call->input, size))
         return fault(call, call->input_gpa, ACCESS_READ);
     call->copied = true;
@@ -269,13 +267,6 @@ static uint32_t run_rep(struct call *call)
     }
 }
 
-/* The qwords of the variable header; false: more than the call knows. */
-static bool take_variable(struct call *call)
-{
-    call->variable = (uint32_t)((call->control & CONTROL_VARIABLE) >> HV_CONTROL_VARIABLE_SHIFT);
-    return call->variable <= call->row->variable;
-}
-
 /* Everything from the known code on. */
 static uint32_t check_and_run(struct call *call)
 {
@@ -290,12 +281,11 @@ static uint32_t check_and_run(struct call *call)
         return HV_STATUS_ACCESS_DENIED;
     if (control & row->refused)
         return HV_STATUS_INVALID_HYPERCALL_INPUT;
-    uint64_t input = row->header, output = row->output;
-    if (row->variable) {
-        if (!take_variable(call))
-            return HV_STATUS_INVALID_HYPERCALL_INPUT;
-        input += call->variable * sizeof(uint64_t);
-    }
+    uint64_t output = row->output;
+    call->variable = (uint32_t)(control & CONTROL_VARIABLE) >> HV_CONTROL_VARIABLE_SHIFT;
+    if (call->variable > row->variable)
+        return HV_STATUS_INVALID_HYPERCALL_INPUT;
+    uint64_t input = row->header + call->variable * sizeof(uint64_t);
     if (row->rep) {
         uint32_t count = rep_count(call);
         uint32_t start = (uint32_t)(control >> HV_CONTROL_REP_START_SHIFT) & 0xFFF;

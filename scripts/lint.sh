@@ -13,8 +13,9 @@ fi
 pick() { printf '%s\n' "${all[@]}" | grep -E "$1" || true; }
 mapfile -t c_files < <(pick '\.c$')
 mapfile -t headers < <(pick '\.h$')
-mapfile -t image_c < <(pick '\.c$' | grep -vE '_(test|fuzz)\.c$|/fake/|unit_support')
-mapfile -t host_c < <(pick '\.c$' | grep -E '_(test|fuzz)\.c$|/fake/|unit_support')
+host='_(test|fuzz)\.c$|/fake/|unit_support|guests/linux/' # programs for the build machine
+mapfile -t image_c < <(pick '\.c$' | grep -vE "$host")
+mapfile -t host_c < <(pick '\.c$' | grep -E "$host")
 
 image_flags='-std=gnu17 -ffreestanding -fno-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small -Wall -Wextra -I.'
 host_flags='-std=gnu17 -Iscripts/unit-include -I. -DDIRECT_MAP_BASE=0x200000000000UL'

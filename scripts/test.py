@@ -103,7 +103,7 @@ def guests():
     names = []
     for name in sorted(os.listdir("guests")):
         folder = os.path.join("guests", name)
-        if name != "lib" and os.path.isdir(folder) and \
+        if name not in ("lib", "linux") and os.path.isdir(folder) and \
                 any(file.endswith(".c") for file in os.listdir(folder)):
             names.append(name)
     return names

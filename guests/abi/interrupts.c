@@ -84,7 +84,7 @@ static void refused(void)
 
 static void messages(void)
 {
-    struct hv_interrupt_entry entry;
+    struct hv_interrupt_entry entry = {0};
     bool right = true;
     for (uint32_t vp = 0; vp < cpu_count; vp++) {
         struct hv_input_map_device_interrupt in = request(PCI_DEVICE, vp);

@@ -1,14 +1,14 @@
 /*
- * Work for a Linux that runs on Vellum: a static program of its initramfs, for the build machine's
- * compiler.
+ * Work for a Linux that runs on Vellum: a static program of its initramfs, for the build
+ * machine's compiler.
  *
- *   work load SECONDS MIB [DISK]...   forks, memory, timers on each processor, and the disks, all at
- *                                     once; every datum is checked, and that nobody stands still
- *   work drift SECONDS                the system's clock beside the TSC
- *   work spin|fork|fault N            a loop, timed: "bench NAME NANOSECONDS"
- *   work read DISK MIB                the same for sequential reading
- *   work rdmsr|wrmsr MSR [VALUE]      on processor 0
- *   work exits                        exits of each processor, from Vellum's MSRs
+ *   work load SECONDS MIB [DISK]...  forks, memory, timers on each processor, and the disks, all
+ *                                    at once; every datum is checked, and that nobody stands still
+ *   work drift SECONDS               the system's clock beside the TSC
+ *   work spin|fork|fault N           a loop, timed: "bench NAME NANOSECONDS"
+ *   work read DISK MIB               the same for sequential reading
+ *   work rdmsr|wrmsr MSR [VALUE]     on processor 0
+ *   work exits                       exits of each processor, from Vellum's MSRs
  *
  * Exit status 0: all is well. Otherwise a line says what is not.
  */
