@@ -9,6 +9,8 @@ setup-all   := build iso
 setup-guests := build
 setup-run   := build iso $(if $(filter bochs-%,$(MACHINE)),bochs,qemu)
 setup-bench := build iso qemu bochs
+setup-run-linux := build iso $(if $(filter bochs-%,$(MACHINE)),bochs,qemu)
+setup-bench-linux := build iso qemu bochs
 setup-unit  := build test
 setup-fuzz  := build test
 setup-lint  := build test lint
@@ -70,7 +72,11 @@ run: $(BUILD)/vellum.elf $(BUILD)/guests/statepage.elf
 run-linux: $(BUILD)/vellum.elf
 	@BUILD=$(BUILD) scripts/linux.sh shell --machine $(MACHINE) --accel $(ACCEL)
 
+# What Linux loses on it, beside the bare machine. BENCH_OPTIONS="--quick"
+bench-linux: $(BUILD)/vellum.elf
+	@BUILD=$(BUILD) python3 scripts/bench_linux.py $(BENCH_OPTIONS)
+
 bench: $(BUILD)/vellum.elf $(BUILD)/guests/bench.elf
 	@BUILD=$(BUILD) python3 scripts/bench.py
 
-.PHONY: host-tests test lint fuzz run run-linux bench
+.PHONY: host-tests test lint fuzz run run-linux bench bench-linux

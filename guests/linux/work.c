@@ -5,7 +5,7 @@
  *   work load SECONDS MIB [DISK]...  forks, memory, timers on each processor, and the disks, all
  *                                    at once; every datum is checked, and that nobody stands still
  *   work drift SECONDS               the system's clock beside the TSC
- *   work spin|fork|fault N           a loop, timed: "bench NAME NANOSECONDS"
+ *   work spin|cpuid|fork|fault N     a loop, timed: "bench NAME NANOSECONDS"
  *   work read DISK MIB               the same for sequential reading
  *   work rdmsr|wrmsr MSR [VALUE]     on processor 0
  *   work exits                       exits of each processor, from Vellum's MSRs
@@ -310,6 +310,17 @@ static uint64_t spin(uint64_t n)
     return now() - start;
 }
 
+/* CPUID exits on any hypervisor. */
+static uint64_t cpuids(uint64_t n)
+{
+    uint64_t start = now();
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t a = 1, b, c = 0, d;
+        __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    }
+    return now() - start;
+}
+
 static uint64_t fork_and_exec(uint64_t n)
 {
     uint64_t start = now();
@@ -378,6 +389,8 @@ int main(int count, char **words)
         return !msr_set(0, (uint32_t)number, strtoul(words[3], NULL, 0));
     else if (!strcmp(what, "spin"))
         printf("bench spin %lu\n", spin(number));
+    else if (!strcmp(what, "cpuid"))
+        printf("bench cpuid %lu\n", cpuids(number));
     else if (!strcmp(what, "fork"))
         printf("bench fork %lu\n", fork_and_exec(number));
     else if (!strcmp(what, "fault"))
