@@ -211,7 +211,7 @@ static bool command_is_virtual(bool x2apic, uint32_t destination, uint32_t low)
         request_targets(x2apic, destination, low, REQUEST_NMI);
         return true;
     case MODE_SMI:
-        say_warn("an SMI interrupt command was dropped");
+        say_warn_of_guest("an SMI interrupt command was dropped");
         return true;
     default:
         return false;
@@ -304,7 +304,7 @@ bool apic_guest_set_base(struct vp *vp, uint64_t value)
     bool x2apic_supported = (cpuid(1, 0).ecx & BIT(21)) != 0;
     uint64_t mode = value & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
     if ((value & ~(APIC_BASE_BSP | APIC_BASE_ENABLE | APIC_BASE_X2APIC)) != APIC_BASE_ADDRESS) {
-        say_warn("the guest tried to move its local APIC to %lx: refused", value);
+        say_warn_of_guest("the guest tried to move its local APIC to %lx: refused", value);
         return false;
     }
     if (mode == APIC_BASE_X2APIC || ((value & APIC_BASE_X2APIC) && !x2apic_supported))

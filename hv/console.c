@@ -5,7 +5,8 @@
 #include "hv/lock.h"
 #include "hv/string.h"
 
-#define LINE_SIZE 512
+#define LINE_SIZE     512
+#define LINES_AT_ONCE 16 /* of a kind that guests provoke; a power of two */
 
 /* Registers of the UART, as offsets from its port. */
 enum uart {
@@ -102,6 +103,17 @@ void say(enum log_level level, const char *format, ...)
     put_char(base, '\n');
     if (locked)
         unlock(&console_lock);
+}
+
+bool worth_a_line(uint32_t *times)
+{
+    uint32_t count = __atomic_add_fetch(times, 1, __ATOMIC_RELAXED);
+    if (count <= LINES_AT_ONCE)
+        return true;
+    if (count & (count - 1))
+        return false;
+    say_warn("the next line stands for the last %u of its kind, too", count / 2 - 1);
+    return true;
 }
 
 struct output {

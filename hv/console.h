@@ -39,9 +39,23 @@ void console_drain(void);
 /* From here on lines are printed without taking the console's lock (panic). */
 void console_break_lock(void);
 
+/*
+ * Counts one more event in *times. True when it is worth a line: the first few, and
+ * from then on whenever their number has doubled, so that no guest can keep the
+ * console busy. Any processor.
+ */
+bool worth_a_line(uint32_t *times);
+
 #define say_error(...) say(LOG_ERROR, __VA_ARGS__)
 #define say_warn(...)  say(LOG_WARN, __VA_ARGS__)
 #define say_info(...)  say(LOG_INFO, __VA_ARGS__)
+/* Of what a guest can bring about as often as it likes. */
+#define say_warn_of_guest(...)                                                                     \
+    do {                                                                                           \
+        static uint32_t times;                                                                     \
+        if (worth_a_line(&times))                                                                  \
+            say(LOG_WARN, __VA_ARGS__);                                                            \
+    } while (0)
 #define say_debug(...)                                                                             \
     do {                                                                                           \
         if (log_level >= LOG_DEBUG)                                                                \

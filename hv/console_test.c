@@ -98,12 +98,32 @@ static void silent_without_a_port(void **state)
     say(LOG_ERROR, "an instruction of this would kill the test: %d", 1);
 }
 
+/* All of the first 16, then one whenever the count has doubled. */
+static void lines_of_a_busy_guest(void **state)
+{
+    (void)state;
+    uint32_t times = 0, other = 0, lines = 0;
+    for (unsigned i = 1; i <= 16; i++)
+        assert_true(worth_a_line(&times));
+    for (unsigned i = 17; i <= 1 << 20; i++) {
+        bool doubled = (i & (i - 1)) == 0;
+        assert_int_equal(worth_a_line(&times), doubled);
+        lines += doubled;
+    }
+    assert_int_equal(lines, 16);
+    assert_true(worth_a_line(&other)); /* each kind has its own count */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers),           cmocka_unit_test(text),
-        cmocka_unit_test(pointers_and_null), cmocka_unit_test(small_buffers),
-        cmocka_unit_test(damaged_formats),   cmocka_unit_test(silent_without_a_port),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(text),
+        cmocka_unit_test(pointers_and_null),
+        cmocka_unit_test(small_buffers),
+        cmocka_unit_test(damaged_formats),
+        cmocka_unit_test(silent_without_a_port),
+        cmocka_unit_test(lines_of_a_busy_guest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,8 +51,9 @@ enum hypervisor_leaf {
 
 #define FEATURE_EDX_FREQUENCY_MSRS (1u << 8)
 #define FEATURE_EDX_CRASH_MSRS     (1u << 10)
-#define RECOMMEND_APIC_MSRS        (1u << 3) /* an xAPIC's registers cost a decoded instruction */
-#define SPIN_RETRIES               0xFFFu
+/* An xAPIC's registers cost a decoded instruction each; those of an x2APIC cost no exit at all. */
+#define RECOMMEND_APIC_MSRS (1u << 3)
+#define SPIN_RETRIES        0xFFFu
 
 uint8_t physical_address_bits(void)
 {
@@ -66,6 +67,11 @@ bool processor_tsc_is_invariant(void)
 {
     return cpuid(0x80000000, 0).eax >= 0x80000007 &&
            (cpuid(0x80000007, 0).edx & EDX_87_INVARIANT_TSC);
+}
+
+static bool has_x2apic(void)
+{
+    return (cpuid(1, 0).ecx & ECX1_X2APIC) != 0;
 }
 
 static struct cpuid_regs hypervisor_leaf(const struct vp *vp, uint32_t leaf)
@@ -88,7 +94,7 @@ static struct cpuid_regs hypervisor_leaf(const struct vp *vp, uint32_t leaf)
         r.edx = FEATURE_EDX_FREQUENCY_MSRS | FEATURE_EDX_CRASH_MSRS;
         break;
     case LEAF_RECOMMENDATIONS:
-        if (vp->first && (privileges & PRIVILEGE_APIC_MSRS))
+        if (vp->first && (privileges & PRIVILEGE_APIC_MSRS) && !has_x2apic())
             r.eax |= RECOMMEND_APIC_MSRS;
         r.ebx = SPIN_RETRIES;
         break;

@@ -117,9 +117,10 @@ static bool apic_access(struct vp *vp, gpa_t gpa)
     unsigned count = translate_fetch(vp, linear, bytes, sizeof(bytes));
     struct decoded d;
     if ((gpa & 0xF) != 0 || !decode_memory_access(bytes, count, width, &d)) {
-        say_warn("VP %u: an access to the local APIC at offset 0x%x by an instruction at %lx that "
-                 "is not understood (%02x %02x %02x %02x): #GP",
-                 vp->index, APIC_PAGE_OFFSET(gpa), linear, bytes[0], bytes[1], bytes[2], bytes[3]);
+        say_warn_of_guest(
+            "VP %u: an access to the local APIC at offset 0x%x by an instruction at %lx that "
+            "is not understood (%02x %02x %02x %02x): #GP",
+            vp->index, APIC_PAGE_OFFSET(gpa), linear, bytes[0], bytes[1], bytes[2], bytes[3]);
         return false;
     }
     uint64_t *reg = &vp->state.gpr[d.reg];
@@ -146,8 +147,8 @@ static NOINLINE void on_memory(struct cpu *cpu, struct vp *vp)
         if (gpn != APIC_PAGE_GPN) {
             vp_sync(vp);
             static const char *const words[] = {"read", "write to", "execution of"};
-            say_warn("VP %u: %s GPA %lx at rip %lx: not the partition's own: #GP", vp->index,
-                     words[e->access], e->gpa, vp->state.rip);
+            say_warn_of_guest("VP %u: %s GPA %lx at rip %lx: not the partition's own: #GP",
+                              vp->index, words[e->access], e->gpa, vp->state.rip);
         }
         inject_gp(vp);
         return;
@@ -198,8 +199,9 @@ static NOINLINE void on_entry_failed(struct cpu *cpu, struct vp *vp)
     if (vp->first)
         panic("the processor refused to enter VP %u of the first partition: %s", vp->index,
               backend->exit_name(cpu->exit.reason));
-    say_warn("the processor refused to enter VP %u of partition %lu: %s", vp->index,
-             vp->partition->id, backend->exit_name(cpu->exit.reason));
+    if (worth_a_line(&vp->partition->lines))
+        say_warn("the processor refused to enter VP %u of partition %lu: %s", vp->index,
+                 vp->partition->id, backend->exit_name(cpu->exit.reason));
     if (log_level >= LOG_DEBUG)
         backend->dump(vp);
     vp->state.event.valid = false;

@@ -106,7 +106,7 @@ static bool first_write(struct vp *vp, uint32_t msr, uint64_t value)
         return efer_write(vp, value);
     case MSR_UCODE_WRITE:
     case MSR_UCODE_WRITE_AMD:
-        say_warn("VP %u: a microcode update was ignored", vp->index);
+        say_warn_of_guest("VP %u: a microcode update was ignored", vp->index);
         return true;
     default:
         break;
@@ -120,8 +120,9 @@ static bool first_write(struct vp *vp, uint32_t msr, uint64_t value)
         /* While it changes others, a system switches all of them off for a moment. */
         bool off = msr == MSR_MTRR_DEF_TYPE && !(value & MTRR_ENABLE);
         if (old != value && !off)
-            say_warn("VP %u changes MTRR 0x%x to 0x%lx: memory types stay as they were at boot",
-                     vp->index, msr, value);
+            say_warn_of_guest(
+                "VP %u changes MTRR 0x%x to 0x%lx: memory types stay as they were at boot",
+                vp->index, msr, value);
         return true;
     }
     say_debug("VP %u wrote 0x%lx to the unknown MSR 0x%x: #GP", vp->index, value, msr);

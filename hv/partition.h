@@ -70,6 +70,7 @@ struct partition {
 
     /* synthetic MSRs of the partition */
     uint64_t guest_os_id, hypercall_msr, reference_tsc_msr;
+    uint32_t lines;     /* on the console for crashes and bad registers */
     bool tsc_invariant; /* CPUID says so: it has asked for it */
     struct overlay hypercall_page, tsc_page;
     spn_t hypercall_page_spn, tsc_page_spn; /* frames of its pool, allocated on first use */

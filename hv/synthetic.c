@@ -115,7 +115,7 @@ static bool move_page(struct partition *p, struct overlay *overlay, spn_t *page,
     if (enable && *page == SPN_NONE) {
         *page = pool_alloc(&p->pool, FRAME_OVERLAY);
         if (*page == SPN_NONE) {
-            say_warn("partition %lu: no pool page for an overlay", p->id);
+            say_warn_of_guest("partition %lu: no pool page for an overlay", p->id);
             return false;
         }
     }
@@ -238,6 +238,8 @@ static void print_crash_message(const struct vp *vp, char *text, size_t size)
 static void report_crash(const struct vp *vp, uint64_t control)
 {
     const uint64_t *p = vp->crash_parameters;
+    if (!worth_a_line(&vp->partition->lines))
+        return;
     if (control & HV_CRASH_CTL_MESSAGE) {
         char text[CRASH_MESSAGE_MAX + 1];
         size_t size = (size_t)min_u64(p[4], CRASH_MESSAGE_MAX);

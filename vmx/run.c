@@ -216,11 +216,11 @@ static NOINLINE void decode(struct vp *vp, struct exit *exit, uint32_t reason)
         exit->kind = vp->want_nmi_window ? EXIT_NMI_WINDOW : EXIT_NOTHING;
         break;
     case VMX_EXIT_INIT:
-        say_warn("an INIT signal reached a processor that runs a guest; ignored");
+        say_warn_of_guest("an INIT signal reached a processor that runs a guest; ignored");
         exit->kind = EXIT_NOTHING;
         break;
     case VMX_EXIT_TASK_SWITCH: /* not emulated; an event through a task gate is lost */
-        say_warn("a guest switched tasks by hardware, which is not supported: #GP");
+        say_warn_of_guest("a guest switched tasks by hardware, which is not supported: #GP");
         exit->detail = vmread(VMCS_QUALIFICATION);
         exit->kind = EXIT_GP;
         break;

@@ -8,6 +8,7 @@
  *   work spin|cpuid|fork|fault N     a loop, timed: "bench NAME NANOSECONDS"
  *   work read DISK MIB               the same for sequential reading
  *   work rdmsr|wrmsr MSR [VALUE]     on processor 0
+ *   work idle SECONDS                the exits before and after
  *   work exits                       exits of each processor, from Vellum's MSRs
  *
  * Exit status 0: all is well. Otherwise a line says what is not.
@@ -375,6 +376,13 @@ static void print_exits(void)
     }
 }
 
+static void idle(unsigned seconds)
+{
+    print_exits();
+    sleep(seconds);
+    print_exits();
+}
+
 int main(int count, char **words)
 {
     const char *what = count > 1 ? words[1] : "";
@@ -399,6 +407,8 @@ int main(int count, char **words)
         printf("bench read %lu\n", read_disk(words[2], strtoul(words[3], NULL, 0)));
     else if (!strcmp(what, "exits"))
         print_exits();
+    else if (!strcmp(what, "idle"))
+        idle((unsigned)number);
     else if (strcmp(what, "nothing") != 0)
         fail("what? see guests/linux/work.c");
     return 0;
