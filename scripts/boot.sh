@@ -20,6 +20,7 @@ usage: scripts/boot.sh [options] KERNEL [CMDLINE] [--module FILE [CMDLINE]]...
   --sata FILE       a disk on AHCI (QEMU)
   --net             a virtio network card (QEMU): 10.0.2.100 echoes what comes to its port 7
   --icount          QEMU's time counts instructions
+  --input           standard input goes to the serial console, a terminal or not
 Standard output is the guest's serial console. Exit status: the value that the
 guest wrote to the debug-exit port (QEMU); 0 it powered the machine off; 1 on
 Bochs, it did so after a failed test; 2 on Bochs, the machine ended otherwise;
@@ -35,13 +36,14 @@ complain() {
 
 # ---- arguments
 
-machine=qemu model= accel=tcg cpus=2 memory=512 hv_words= limit=0 bare= icount= disk= sata= net=
+machine=qemu model= accel=tcg cpus=2 memory=512 hv_words= limit=0 bare= icount= disk= sata= net= input=
 image=${BUILD:-$root/build}/vellum.elf
 while [ $# -gt 0 ]; do
     case $1 in
     --bare) bare=1; shift; continue ;;
     --icount) icount=1; shift; continue ;;
     --net) net=1; shift; continue ;;
+    --input) input=1; shift; continue ;;
     --machine | --model | --accel | --cpus | --memory | --hv | --timeout | --image | --disk | --sata)
         [ $# -ge 2 ] || usage ;;
     -*) usage ;;
@@ -201,6 +203,8 @@ vellum_iso() {
 }
 
 prepare_bochs() {
+    local serial="mode=file, dev=$work/serial"
+    [ -z "$input" ] || serial="mode=term, dev=$work/terminal"
     [ -n "$bare" ] && make_iso=bare_iso || make_iso=vellum_iso
     $make_iso || { complain "could not make the CD"; cat "$work/mkiso.log" >&2; exit 125; }
     cat >"$work/bochsrc" <<END
@@ -214,7 +218,7 @@ cpu: model=$model, count=$cpus, ips=50000000, reset_on_triple_fault=0
 ata0-master: type=cdrom, path=$work/boot.iso, status=inserted
 ${disk:+ata0-slave: type=disk, path=$work/disk, mode=flat}
 boot: cdrom
-com1: enabled=1, mode=file, dev=$work/serial
+com1: enabled=1, $serial
 port_e9_hack: enabled=1
 sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 clock: sync=none, time0=946684800
@@ -235,14 +239,20 @@ mkfifo "$work/serial"
 exec 3<&0 4<>"$work/serial"
 if [ "$machine" = qemu ]; then
     prepare_qemu
-    [ -t 3 ] || exec 3</dev/null
+    [ -n "$input" ] || [ -t 3 ] || exec 3</dev/null
     tee "$work/output" <"$work/serial" 3<&- 4>&- 5<&- 6<&- &
     relay_pid=$!
     "${command[@]}" <&3 >"$work/serial" 3<&- 4>&- 5<&- 6<&- &
 else
     prepare_bochs
-    tee "$work/output" <"$work/serial" 3<&- 4>&- &
-    relay_pid=$!
+    if [ -n "$input" ]; then
+        "$here/terminal.py" "$work/terminal" "$work/output" <&3 3<&- 4>&- &
+        relay_pid=$!
+        until [ -e "$work/terminal" ]; do sleep 0.1; done
+    else
+        tee "$work/output" <"$work/serial" 3<&- 4>&- &
+        relay_pid=$!
+    fi
     # Two that look for a free display port in the same moment can both fail: one after the other.
     exec 7>"${TMPDIR:-/tmp}/vellum-bochs-start.$(id -u)"
     flock -w 30 7
@@ -274,6 +284,7 @@ wait "$machine_pid" 2>/dev/null
 status=$?
 machine_pid=
 exec 4>&- 5>&- 6>&-
+[ ! -e "$work/terminal" ] || kill "$relay_pid" 2>/dev/null
 wait "$relay_pid" $monitor_pid 2>/dev/null
 relay_pid='' monitor_pid=''
 

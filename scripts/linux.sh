@@ -152,6 +152,7 @@ if ! has "bochs-"; then
     compgen -G "$files/*.ahci.ko" >/dev/null && options+=(--sata "$scratch/sata")
 fi
 has "--hv " || options=(--hv role=guest "${options[@]}")
+[ "$what" != shell ] || options=(--input "${options[@]}")
 words="vellum.run=$what vellum.seconds=${LOAD_SECONDS:-60}"
 # shellcheck disable=SC2086
 "$here/boot.sh" "${options[@]}" "$files/vmlinuz" \

@@ -68,7 +68,7 @@ fuzz: $(FUZZERS)
 run: $(BUILD)/vellum.elf $(BUILD)/guests/statepage.elf
 	@scripts/boot.sh --machine $(MACHINE) --accel $(ACCEL) --timeout 300 $(BUILD)/guests/statepage.elf
 
-# Debian's stock kernel as the first partition: a shell (on Bochs its checks).
+# Debian's stock kernel as the first partition, with a shell.
 run-linux: $(BUILD)/vellum.elf
 	@BUILD=$(BUILD) scripts/linux.sh shell --machine $(MACHINE) --accel $(ACCEL)
 

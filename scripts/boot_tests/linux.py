@@ -63,6 +63,23 @@ def diagnoses():
 
 
 @need_linux
+def shell(machine, limit):
+    """Types a command when the prompt is there, and the end when the answer is."""
+    answers = [("/ # ", "echo $((6*7)) here\n"), ("42 here", "poweroff -f\n")]
+    text = ""
+    with subprocess.Popen(["scripts/linux.sh", "shell", "--machine", machine, "--cpus", "1",
+                           "--timeout", str(limit)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, bufsize=0) as process:
+        while data := process.stdout.read(4096):
+            text += data.decode(errors="replace")
+            while answers and answers[0][0] in text:
+                process.stdin.write(answers.pop(0)[1].encode())
+    run = Run(process.returncode, text, timed_out=process.returncode == 124)
+    run.need(not answers, "the shell does not answer")
+    run.need(run.status == 0, "the machine did not go off")
+
+
+@need_linux
 def by_uefi():
     if not os.path.exists(OVMF):
         return f"no UEFI firmware at {OVMF}"
@@ -92,6 +109,8 @@ def cases():
     yield "a panic is told by the crash MSRs, role=root, 1 processor", \
         lambda: panics("--hv", "role=root", "--cpus", "1")
     yield "log level and exit counts while it runs", diagnoses
+    yield "a shell, qemu", lambda: shell("qemu", LIMIT)
+    yield "a shell, bochs-intel", lambda: shell("bochs-intel", 3 * LIMIT)
     yield "UEFI, CD, q35", by_uefi
     yield "a truncated kernel", lambda: refused(
         r"first module cannot be started: .*(truncated|short|end)", lambda c: c[:len(c) // 2])
