@@ -77,6 +77,8 @@ struct first_entry {
     uint16_t code_selector, data_selector; /* hidden parts are flat 4 GiB */
     uint32_t gdt_base;                     /* 0: none */
     uint16_t gdt_limit;
+    uint32_t
+        cr3; /* not 0: in 64-bit mode, by these page tables; the code selector's is 64-bit code */
     bool no_partition_id; /* the kernel does not cope with AccessPartitionId unless it is root */
 };
 

@@ -5,21 +5,22 @@
 
 /* The setup header's fields, by their offset in the file. */
 enum header_field {
-    FIELD_SETUP_SECTORS = 0x1F1, /* u8, of 512 bytes; 0 means 4 */
-    FIELD_SYSTEM_SIZE = 0x1F4,   /* u32, of 16 bytes */
-    FIELD_BOOT_FLAG = 0x1FE,     /* u16 */
-    FIELD_HEADER_SIZE = 0x201,   /* u8: the header ends that many bytes after 0x202 */
-    FIELD_MAGIC = 0x202,         /* u32 */
-    FIELD_PROTOCOL = 0x206,      /* u16 */
-    FIELD_VERSION_TEXT = 0x20E,  /* u16: 0x200 bytes before "6.1.0 (...)"; 0: none */
-    FIELD_LOAD_FLAGS = 0x211,    /* u8 */
-    FIELD_INITRD_MAX = 0x22C,    /* u32: the highest address that an initrd may occupy */
-    FIELD_ALIGNMENT = 0x230,     /* u32 */
-    FIELD_RELOCATABLE = 0x234,   /* u8 */
-    FIELD_COMMAND_LINE = 0x238,  /* u32: its most bytes, without the zero */
-    FIELD_PREFERRED = 0x258,     /* u64 */
-    FIELD_INIT_SIZE = 0x260,     /* u32 */
-    FIELDS_END = 0x264,          /* of protocol 2.10 */
+    FIELD_SETUP_SECTORS = 0x1F1,  /* u8, of 512 bytes; 0 means 4 */
+    FIELD_SYSTEM_SIZE = 0x1F4,    /* u32, of 16 bytes */
+    FIELD_BOOT_FLAG = 0x1FE,      /* u16 */
+    FIELD_HEADER_SIZE = 0x201,    /* u8: the header ends that many bytes after 0x202 */
+    FIELD_MAGIC = 0x202,          /* u32 */
+    FIELD_PROTOCOL = 0x206,       /* u16 */
+    FIELD_VERSION_TEXT = 0x20E,   /* u16: 0x200 bytes before "6.1.0 (...)"; 0: none */
+    FIELD_LOAD_FLAGS = 0x211,     /* u8 */
+    FIELD_INITRD_MAX = 0x22C,     /* u32: the highest address that an initrd may occupy */
+    FIELD_ALIGNMENT = 0x230,      /* u32 */
+    FIELD_RELOCATABLE = 0x234,    /* u8 */
+    FIELD_EXTENDED_FLAGS = 0x236, /* u16, from protocol 2.12 on */
+    FIELD_COMMAND_LINE = 0x238,   /* u32: its most bytes, without the zero */
+    FIELD_PREFERRED = 0x258,      /* u64 */
+    FIELD_INIT_SIZE = 0x260,      /* u32 */
+    FIELDS_END = 0x264,           /* of protocol 2.10 */
 };
 
 #define MAGIC             0x53726448u /* "HdrS" */
@@ -28,8 +29,10 @@ enum header_field {
 #define SECTOR            512u
 #define PARAGRAPH         16u
 #define LOADED_HIGH       1u
+#define HAS_ENTRY_64      1u /* of the extended flags */
 #define VERSION_TEXT_BASE 0x200u
 #define PROTOCOL_2_10     0x020A
+#define PROTOCOL_2_12     0x020C
 #define PROTOCOL_2_14     0x020E
 
 #define LOADER_UNKNOWN 0xFF
@@ -89,6 +92,8 @@ static uint32_t parse_version(const uint8_t *file, uint64_t end)
 /* The header's claims about memory; they are used by the sums in linux_place. */
 static const char *parse_memory(const uint8_t *file, struct linux_image *image)
 {
+    image->long_mode =
+        image->protocol >= PROTOCOL_2_12 && (field(file, FIELD_EXTENDED_FLAGS, 2) & HAS_ENTRY_64);
     image->relocatable = field(file, FIELD_RELOCATABLE, 1) != 0;
     image->alignment = field(file, FIELD_ALIGNMENT, 4);
     image->preferred = field(file, FIELD_PREFERRED, 8);

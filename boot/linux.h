@@ -1,7 +1,7 @@
 /*
- * A Linux bzImage as the first partition's kernel, started by the 32-bit boot
- * protocol (Linux documentation, "The Linux/x86 Boot Protocol"). All but
- * linux_load are pure functions.
+ * A Linux bzImage as the first partition's kernel, started by the 64-bit boot
+ * protocol when it has an entry for that, otherwise by the 32-bit one (Linux
+ * documentation, "The Linux/x86 Boot Protocol"). All but linux_load are pure functions.
  */
 #ifndef BOOT_LINUX_H
 #define BOOT_LINUX_H
@@ -17,13 +17,15 @@ struct linux_image {
     uint64_t memory_size;          /* that it needs from its load address on, at least `size` */
     uint64_t preferred, alignment; /* physical; alignment is a power of two */
     bool relocatable;
+    bool long_mode;          /* has a 64-bit entry, LINUX_ENTRY_64 bytes behind the 32-bit one */
     uint64_t initrd_end_max; /* an initrd ends there or below */
     uint64_t command_line_max;
 };
 
 #define LINUX_VERSION(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor))
 
-#define LINUX_HEADER 0x1F1u /* the setup header's offset in the file and in struct linux_params */
+#define LINUX_ENTRY_64 0x200u
+#define LINUX_HEADER   0x1F1u /* the setup header's offset in the file and in struct linux_params */
 
 /* The "zero page". Only what a boot loader fills in has names. */
 struct linux_params {

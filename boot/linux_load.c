@@ -1,6 +1,6 @@
 /*
  * Loads a Linux kernel and its initrd into the first partition's memory and
- * leaves what the 32-bit boot protocol wants: see boot/linux.h.
+ * leaves what the boot protocol wants: see boot/linux.h.
  */
 #include "boot/linux.h"
 
@@ -9,17 +9,28 @@
 #include "hv/string.h"
 #include "mm/phys.h"
 
-/* What the kernel finds before it has set up anything: parameters, command line, GDT. */
+#define TABLE_ENTRIES  512
+#define TABLE_WRITABLE 3UL /* a present and writable entry */
+#define TABLE_2_MIB    (BIT(7) | TABLE_WRITABLE)
+
+/*
+ * What the kernel finds before it has set up anything: parameters, command line,
+ * GDT, and for its 64-bit entry page tables that map 4 GiB 1:1.
+ */
 struct start_pages {
     struct linux_params params;
     char command_line[LINUX_COMMAND_LINE_SIZE];
     uint64_t gdt[4];
+    uint64_t pml4[TABLE_ENTRIES] __attribute__((aligned(PAGE_SIZE)));
+    uint64_t pdpt[TABLE_ENTRIES];
+    uint64_t pd[4 * TABLE_ENTRIES];
 };
 
 /* __BOOT_CS and __BOOT_DS of the protocol, and their flat descriptors. */
 enum { BOOT_CS = 0x10, BOOT_DS = 0x18 };
-#define FLAT_CODE 0x00CF9B000000FFFFUL
-#define FLAT_DATA 0x00CF93000000FFFFUL
+#define FLAT_CODE    0x00CF9B000000FFFFUL
+#define FLAT_CODE_64 0x00AF9B000000FFFFUL
+#define FLAT_DATA    0x00CF93000000FFFFUL
 
 /* Above the real-mode interrupt table and the BIOS's data, below its extended data. */
 #define START_LOW  KIB(64)
@@ -84,6 +95,15 @@ static struct byte_range gather_initrd(const struct boot_info *info,
     return (struct byte_range){place, at};
 }
 
+static void map_low_memory(struct start_pages *pages)
+{
+    pages->pml4[0] = ptr_phys(pages->pdpt) | TABLE_WRITABLE;
+    for (unsigned i = 0; i < 4; i++)
+        pages->pdpt[i] = ptr_phys(pages->pd + (size_t)i * TABLE_ENTRIES) | TABLE_WRITABLE;
+    for (uint64_t i = 0; i < ARRAY_SIZE(pages->pd); i++)
+        pages->pd[i] = i * MIB(2) | TABLE_2_MIB;
+}
+
 static struct start_pages *build_start(const struct boot_info *info,
                                        const struct linux_image *image, const uint8_t *file,
                                        struct linux_start *start)
@@ -103,8 +123,9 @@ static struct start_pages *build_start(const struct boot_info *info,
     start->rsdp = info->rsdp;
     linux_fill_params(&pages->params, file, image, &info->guest_memory, start,
                       phys_ptr(BIOS_DATA_AREA));
-    pages->gdt[BOOT_CS / 8] = FLAT_CODE;
+    pages->gdt[BOOT_CS / 8] = image->long_mode ? FLAT_CODE_64 : FLAT_CODE;
     pages->gdt[BOOT_DS / 8] = FLAT_DATA;
+    map_low_memory(pages);
     return pages;
 }
 
@@ -134,17 +155,18 @@ void linux_load(const struct boot_info *info, struct first_entry *entry)
         .kernel = place, .initrd = initrd.start, .initrd_size = initrd.end - initrd.start};
     spa_t pages = ptr_phys(build_start(info, &image, file, &start));
     *entry = (struct first_entry){
-        .eip = (uint32_t)place,
+        .eip = (uint32_t)place + (image.long_mode ? LINUX_ENTRY_64 : 0),
         .esi = (uint32_t)pages,
         .code_selector = BOOT_CS,
         .data_selector = BOOT_DS,
         .gdt_base = (uint32_t)(pages + offsetof(struct start_pages, gdt)),
         .gdt_limit = sizeof(((struct start_pages *)0)->gdt) - 1,
+        .cr3 = image.long_mode ? (uint32_t)(pages + offsetof(struct start_pages, pml4)) : 0,
         .no_partition_id = image.version < FIRST_WITH_PARTITION_ID,
     };
-    say_debug("first partition: Linux %u.%u (boot protocol %u.%02u) at 0x%lx, initrd of %lu KiB at "
-              "0x%lx, "
-              "parameters at 0x%lx",
+    say_debug("first partition: Linux %u.%u (boot protocol %u.%02u, %u-bit entry) at 0x%lx, initrd "
+              "of %lu KiB at 0x%lx, parameters at 0x%lx",
               image.version >> 16, image.version & UINT16_MAX, image.protocol >> 8,
-              image.protocol & 0xFFu, place, start.initrd_size >> 10, start.initrd, pages);
+              image.protocol & 0xFFu, image.long_mode ? 64 : 32, place, start.initrd_size >> 10,
+              start.initrd, pages);
 }

@@ -83,6 +83,23 @@ static void reads_a_header(void **state)
     assert_int_equal(image.command_line_max, LINE_MAX);
 }
 
+/* Only from protocol 2.12 on is there a field that says so. */
+static void has_a_64_bit_entry(void **state)
+{
+    (void)state;
+    assert_null(parse(FILE_SIZE));
+    assert_false(image.long_mode);
+    poke(0x236, 0x7E, 2);
+    assert_null(parse(FILE_SIZE));
+    assert_false(image.long_mode);
+    poke(0x236, 0x01, 2);
+    assert_null(parse(FILE_SIZE));
+    assert_true(image.long_mode);
+    poke(0x206, 0x020B, 2);
+    assert_null(parse(FILE_SIZE));
+    assert_false(image.long_mode);
+}
+
 static void reads_the_version(void **state)
 {
     (void)state;
@@ -309,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_a_header, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(has_a_64_bit_entry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reads_the_version, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_setup_sectors_means_four, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_shorter_file_is_refused, set_up, tear_down),

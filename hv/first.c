@@ -76,14 +76,24 @@ static void map_machine(struct space *space)
 }
 
 /* In 32-bit protected mode without paging, as Multiboot 1 wants it (its section 3.2). */
+/* Segment attributes, as in a VMCS: present, accessed code, 4 KiB granularity. */
+enum { FLAT_CODE_32 = 0xC09B, FLAT_CODE_64 = 0xA09B };
+
 static void set_entry(struct vp_state *s, const struct first_entry *entry)
 {
     const struct segment data = {0, UINT32_MAX, entry->data_selector, 0xC093};
-    const struct segment code = {0, UINT32_MAX, entry->code_selector, 0xC09B};
+    const struct segment code = {0, UINT32_MAX, entry->code_selector,
+                                 entry->cr3 ? FLAT_CODE_64 : FLAT_CODE_32};
     for (unsigned i = SEG_ES; i <= SEG_GS; i++)
         s->seg[i] = data;
     s->seg[SEG_CS] = code;
     s->cr0 = CR0_PE | CR0_ET;
+    if (entry->cr3 != 0) {
+        s->cr0 |= CR0_PG;
+        s->cr3 = entry->cr3;
+        s->cr4 |= CR4_PAE;
+        s->efer |= EFER_LME | EFER_LMA;
+    }
     s->rip = entry->eip;
     s->gpr[RAX] = entry->eax;
     s->gpr[RBX] = entry->ebx;

@@ -91,6 +91,18 @@ def by_uefi():
 
 
 @need_linux
+def starts_by(bits, change=None):
+    kernel = KERNEL
+    if change:
+        with open(KERNEL, "rb") as file:
+            kernel = write("vmlinuz", change(file.read()))
+    run = boot(guest=kernel, line=LINE + "brief", hv="role=guest log=debug",
+               modules=((INITRD, ""),))
+    run.says(rf"^first partition: Linux .*, {bits}-bit entry")
+    run.guest_passed()
+
+
+@need_linux
 def refused(pattern, change=None, memory=512, line=LINE, modules=True):
     with open(KERNEL, "rb") as file:
         content = file.read()
@@ -109,6 +121,8 @@ def cases():
     yield "a panic is told by the crash MSRs, role=root, 1 processor", \
         lambda: panics("--hv", "role=root", "--cpus", "1")
     yield "log level and exit counts while it runs", diagnoses
+    yield "the 64-bit boot protocol", lambda: starts_by(64)
+    yield "the 32-bit boot protocol", lambda: starts_by(32, with_bytes(0x236, b"\0\0"))
     yield "a shell, qemu", lambda: shell("qemu", LIMIT)
     yield "a shell, bochs-intel", lambda: shell("bochs-intel", 3 * LIMIT)
     yield "UEFI, CD, q35", by_uefi
