@@ -99,17 +99,23 @@ static void make_forks(struct worker *w)
     }
 }
 
+/* Counts pages, written and read. */
 static void fill_memory(struct worker *w)
 {
+    const uint64_t in_page = BLOCK / sizeof(uint64_t);
     for (uint64_t round = 1; now() < w->end; round++) {
-        uint64_t *words = memory(w->size), count = w->size / sizeof(*words);
-        for (uint64_t i = 0; i < count; i++)
-            words[i] = i * 0x9E3779B97F4A7C15UL ^ round ^ (uint64_t)getpid() << 32;
-        for (uint64_t i = 0; i < count; i++)
-            if (words[i] != (i * 0x9E3779B97F4A7C15UL ^ round ^ (uint64_t)getpid() << 32))
+        uint64_t *words = memory(w->size), count = w->size / sizeof(*words),
+                 key = round ^ (uint64_t)getpid() << 32;
+        for (uint64_t i = 0; i < count; i++) {
+            words[i] = i * 0x9E3779B97F4A7C15UL ^ key;
+            w->done += i % in_page == 0;
+        }
+        for (uint64_t i = 0; i < count; i++) {
+            if (words[i] != (i * 0x9E3779B97F4A7C15UL ^ key))
                 fail("%s: word %lu is %lx", w->name, i, words[i]);
+            w->done += i % in_page == 0;
+        }
         munmap(words, w->size);
-        w->done++;
     }
 }
 
