@@ -47,12 +47,19 @@ other_release() {
         unavailable "the lists of $suite cannot be fetched"
 }
 
-# A package that only depends on the kernel's own one stands for that one.
-real_package() {
-    local depends
-    depends=$(apt-cache "${apt_options[@]}" depends "$1" 2>/dev/null |
-        sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
-    echo "${depends:-$1}"
+# Packages that a package depends on, of those that begin with linux-WHAT-NUMBER.
+parts() { # PACKAGE WHAT
+    apt-cache "${apt_options[@]}" depends "$1" 2>/dev/null |
+        sed -n "s/^ *Depends: \(linux-$2-[0-9].*\)\$/\1/p"
+}
+
+# The packages that a kernel is in: a package that only depends on the kernel's own one stands for
+# that one, which newer kernels have in two parts.
+kernel_packages() {
+    local image
+    image=$(parts "$1" image | head -n 1)
+    image=${image:-$1}
+    echo "$image $(parts "$image" binary) $(parts "$image" modules)"
 }
 
 # What is in a package, as a tar file.
@@ -73,16 +80,20 @@ package_tar() { # PACKAGE TAR
 drivers="virtio_pci virtio_blk virtio_net ahci ata_piix sd_mod msr"
 
 fetch_kernel() {
-    local tar=$files.tar
+    local tars=() part
     echo "linux.sh: fetching $package${suite:+ of $suite}" >&2
     [ -z "$suite" ] || other_release
-    package_tar "$(real_package "$package")" "$tar" ||
-        unavailable "$package cannot be fetched (apt-get update?)"
     rm -rf "$files" "$files.new"
+    mkdir "$files.new"
+    for part in $(kernel_packages "$package"); do
+        package_tar "$part" "$files.new/$part.tar" ||
+            unavailable "$part cannot be fetched (apt-get update?)"
+        tars+=("$files.new/$part.tar")
+    done
     # shellcheck disable=SC2086
-    "$here/linux_files.py" "$tar" "$files.new" $drivers ||
+    "$here/linux_files.py" "$files.new" "${tars[@]}" -- $drivers ||
         unavailable "there is no kernel in $package"
-    rm "$tar"
+    rm "${tars[@]}"
     mv "$files.new" "$files"
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Takes a kernel and some of its modules out of a Debian package.
+"""Takes a kernel and some of its modules out of Debian packages.
 
-  scripts/linux_files.py PACKAGE.tar OUT MODULE...
+  scripts/linux_files.py OUT PACKAGE.tar... -- MODULE...
 
 PACKAGE.tar is what `dpkg-deb --fsys-tarfile` gives. OUT gets `vmlinuz`, and each
 module that is there, with those that it depends on, as NN.NAME.ko: NN is the
@@ -31,33 +31,46 @@ def dependencies(data):
         if found else []
 
 
+class Kernel:
+    """What is in the packages, and what of it is wanted."""
+
+    def __init__(self, packages):
+        tars = [tarfile.open(package) for package in packages]
+        self.files = [(tar, member) for tar in tars for member in tar.getmembers()]
+        self.modules = {module_name(member.name): (tar, member) for tar, member in self.files
+                        if module_name(member.name)}
+        self.wanted = []  # names and contents, in the order of loading
+
+    def want(self, name):
+        if name not in self.modules or any(name == other for other, _ in self.wanted):
+            return
+        data = contents(*self.modules[name])
+        for other in dependencies(data):
+            self.want(other)
+        self.wanted.append((name, data))
+
+    def image(self):
+        for tar, member in self.files:
+            if re.search(r"/vmlinuz(-[^/]+)?$", member.name) and member.isfile():
+                return contents(tar, member)
+        return None
+
+
 def main():
-    if len(sys.argv) < 3:
+    if "--" not in sys.argv[3:]:
         sys.exit(__doc__)
-    package, out, wanted = sys.argv[1], sys.argv[2], sys.argv[3:]
-    os.makedirs(out, exist_ok=True)
-    with tarfile.open(package) as tar:
-        members = tar.getmembers()
-        modules = {module_name(m.name): m for m in members if module_name(m.name)}
-        loaded = []
-
-        def load(name):
-            if name in loaded or name not in modules:
-                return
-            data = contents(tar, modules[name])
-            for other in dependencies(data):
-                load(other)
-            loaded.append(name)
-            with open(os.path.join(out, f"{len(loaded):02}.{name}.ko"), "wb") as file:
-                file.write(data)
-
-        for name in wanted:
-            load(name)
-        kernels = [m for m in members if re.search(r"/boot/vmlinuz-[^/]+$", m.name)]
-        if not kernels:
-            sys.exit("linux_files.py: no kernel in the package")
-        with open(os.path.join(out, "vmlinuz"), "wb") as file:
-            file.write(contents(tar, kernels[0]))
+    split = sys.argv.index("--")
+    out, kernel = sys.argv[1], Kernel(sys.argv[2:split])
+    for name in sys.argv[split + 1:]:
+        kernel.want(name)
+    image = kernel.image()
+    if image is None:
+        sys.exit("linux_files.py: no kernel in the packages")
+    for number, (name, data) in enumerate(kernel.wanted, 1):
+        with open(os.path.join(out, f"{number:02}.{name}.ko"), "wb") as file:
+            file.write(data)
+    with open(os.path.join(out, "vmlinuz"), "wb") as file:
+        file.write(image)
 
 
 if __name__ == "__main__":
