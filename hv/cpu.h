@@ -8,7 +8,8 @@
 struct vp;
 struct space;
 
-#define EXIT_RING 16
+#define EXIT_RING  16
+#define STACK_SIZE (4 * PAGE_SIZE) /* of the stack below stack_top */
 
 /* What a processor's context slot (ASID or VPID) last held; see mm/tlb.h. */
 struct tlb_slot {

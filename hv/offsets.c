@@ -17,5 +17,6 @@ void offsets(void)
     OFFSET(VP_RFLAGS, struct vp, state.rflags);
     OFFSET(VP_CONTROL_SPA, struct vp, control_spa);
     OFFSET(VP_VENDOR, struct vp, vendor);
+    OFFSET(VP_FIRST, struct vp, first);
     OFFSET(VP_LAUNCHED, struct vp, launched);
 }

@@ -8,7 +8,6 @@
 #include "hv/traps.h"
 #include "mm/phys.h"
 
-#define STACK_SIZE       (4 * PAGE_SIZE)
 #define SMALL_STACK_SIZE (2 * PAGE_SIZE)
 
 struct cpu *cpus[MAX_CPUS];

@@ -25,12 +25,18 @@ STUB vector
 %assign vector vector + 1
 %endrep
 
-; Anything from 32 on would be an interrupt that we never enabled.
-global trap_other
-trap_other:
+; Anything from 32 on is an interrupt that we never enabled: stubs of equal size, told by their
+; vector. OTHER_STUB_SIZE is known to hv/traps.c.
+%define OTHER_STUB_SIZE 12
+global trap_others
+trap_others:
+%rep 224
     push 0
-    push 255
-    jmp trap_common
+    push dword vector
+    jmp near trap_common
+    times OTHER_STUB_SIZE * (vector - 31) - ($ - trap_others) nop
+%assign vector vector + 1
+%endrep
 
 trap_common:
     push rax

@@ -17,13 +17,14 @@ _Static_assert(sizeof(struct gate) == 16, "IDT gate");
 
 #define GATE_INTERRUPT 0x8E
 
+#define OTHER_STUB_SIZE 12
 enum { STACK_SAME = 0, STACK_NMI = 1, STACK_FAULT = 2 }; /* IST numbers */
 
 static struct gate idt[256] __attribute__((aligned(16)));
 const struct table_pointer idt_pointer = {sizeof(idt) - 1, (uint64_t)idt};
 
 extern const uint64_t trap_stubs[32];
-extern char trap_other[];
+extern char trap_others[]; /* of OTHER_STUB_SIZE bytes each, for the vectors from 32 on */
 extern char rdmsr_safe_instruction[], wrmsr_safe_instruction[], xsetbv_safe_instruction[];
 extern char safe_failed[];
 extern char cpu_wait_window_start[], cpu_wait_done[];
@@ -51,7 +52,8 @@ void traps_init(void)
             stack = STACK_NMI;
         else if (vector == VECTOR_DF || vector == VECTOR_MC || vector == VECTOR_SS)
             stack = STACK_FAULT;
-        set_gate(vector, vector < 32 ? trap_stubs[vector] : (uint64_t)trap_other, stack);
+        uint64_t other = (uint64_t)trap_others + (uint64_t)OTHER_STUB_SIZE * (vector - 32);
+        set_gate(vector, vector < 32 ? trap_stubs[vector] : other, stack);
     }
 }
 
@@ -111,6 +113,18 @@ static bool is_safe_instruction(uint64_t rip)
            rip == (uint64_t)xsetbv_safe_instruction;
 }
 
+/*
+ * Around the entry of a guest gs: is the guest's. The stack tells whose processor
+ * this is: makes gs: ours, so that a panic finds what it prints.
+ */
+static void take_gs_back(const struct trap_frame *frame)
+{
+    for (uint32_t i = 0; i < cpu_count; i++)
+        if (cpus[i] && frame->rsp <= cpus[i]->stack_top &&
+            frame->rsp > cpus[i]->stack_top - STACK_SIZE)
+            wrmsr(MSR_GS_BASE, (uint64_t)cpus[i]);
+}
+
 void trap_handler(struct trap_frame *frame)
 {
     if (frame->vector == VECTOR_NMI) {
@@ -127,6 +141,7 @@ void trap_handler(struct trap_frame *frame)
         return;
     }
     console_break_lock();
+    take_gs_back(frame);
     const char *name = frame->vector < 32 ? exception_names[frame->vector] : NULL;
     say_error("exception in the hypervisor: %s (vector %lu, error code 0x%lx)",
               name ? name : "unexpected interrupt", frame->vector, frame->error);

@@ -33,7 +33,10 @@ svm_world_switch:
     push rsi
     push qword [gs:CPU_HOST_SAVE]
     push rdi
+    cmp byte [rdi + VP_FIRST], 0
+    jne .interrupts_are_its_own
     sti ; with V_INTR_MASKING the host's IF lets interrupts through to #VMEXIT (APM 15.21.1)
+.interrupts_are_its_own:
     mov rax, rdx
     vmload
     EACH_HIGH LOAD, rdi
