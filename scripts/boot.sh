@@ -20,6 +20,7 @@ usage: scripts/boot.sh [options] KERNEL [CMDLINE] [--module FILE [CMDLINE]]...
   --sata FILE       a disk on AHCI (QEMU)
   --net             a virtio network card (QEMU): 10.0.2.100 echoes what comes to its port 7
   --icount          QEMU's time counts instructions
+  --one-thread      QEMU (tcg) runs its processors in turns, in one thread
   --input           standard input goes to the serial console, a terminal or not
 Standard output is the guest's serial console. Exit status: the value that the
 guest wrote to the debug-exit port (QEMU); 0 it powered the machine off; 1 on
@@ -36,7 +37,7 @@ complain() {
 
 # ---- arguments
 
-machine=qemu model= accel=tcg cpus=2 memory=512 hv_words= limit=0 bare= icount= disk= sata= net= input=
+machine=qemu model= accel=tcg cpus=2 memory=512 hv_words= limit=0 bare= icount= disk= sata= net= input= threads=
 image=${BUILD:-$root/build}/vellum.elf
 while [ $# -gt 0 ]; do
     case $1 in
@@ -44,6 +45,7 @@ while [ $# -gt 0 ]; do
     --icount) icount=1; shift; continue ;;
     --net) net=1; shift; continue ;;
     --input) input=1; shift; continue ;;
+    --one-thread) threads=,thread=single; shift; continue ;;
     --machine | --model | --accel | --cpus | --memory | --hv | --timeout | --image | --disk | --sata)
         [ $# -ge 2 ] || usage ;;
     -*) usage ;;
@@ -156,7 +158,8 @@ prepare_qemu() {
     printf '{"execute":"qmp_capabilities"}\n{"execute":"cont"}\n' >&5
     cat <"$work/monitor.out" >"$work/monitor" 3<&- 4>&- 5<&- 6<&- &
     monitor_pid=$!
-    command=(qemu-system-x86_64 -S -accel "$accel" -m "$memory" -smp "$cpus" -display none
+    [ "$accel" = tcg ] || threads=
+    command=(qemu-system-x86_64 -S -accel "$accel$threads" -m "$memory" -smp "$cpus" -display none
         -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 -serial stdio
         -chardev "pipe,id=monitor,path=$work/monitor"
         -mon chardev=monitor,mode=control "${first[@]}")
