@@ -159,8 +159,9 @@ trap 'rm -rf "$scratch"' EXIT
 truncate -s 64M "$scratch/disk" "$scratch/sata"
 has "--disk " || options+=(--disk "$scratch/disk")
 if ! has "bochs-"; then
-    # With a thread for each processor QEMU 7.2 loses a guest's registers at an exit now and then:
-    # once in some minutes of a busy Linux on two processors.
+    # With a thread for each processor QEMU 7.2 loses the registers of a guest on the first one
+    # now and then (once in some minutes of a busy Linux): FXRSTOR and XRSTOR on another one clear
+    # a bit, without a lock, in the word that tells whether nested paging is on there.
     options+=(--one-thread)
     has "--net" || options+=(--net)
     compgen -G "$files/*.ahci.ko" >/dev/null && options+=(--sata "$scratch/sata")
