@@ -4,7 +4,7 @@
 # Says what it installs; silent and without any rights when nothing is missing.
 set -eu
 
-build="gcc binutils make nasm python3"
+build="gcc libc6-dev binutils make nasm python3"
 qemu="qemu-system-x86"
 bochs="bochs bochsbios vgabios"
 iso="grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools"
