@@ -99,9 +99,14 @@ static void messages(void)
     tap_status(unmap(PCI_DEVICE, entry), HV_STATUS_SUCCESS, "7: 0x7D of such an MSI");
     tap_status(unmap(IOAPIC_DEVICE, entry), HV_STATUS_INVALID_PARAMETER,
                "7: 0x7D of an MSI of an I/O APIC");
-    entry.value |= 1;
-    tap_status(unmap(PCI_DEVICE, entry), HV_STATUS_INVALID_PARAMETER,
-               "7: 0x7D of an entry that 0x7C does not give");
+    struct hv_interrupt_entry bad[] = {entry, entry, entry, entry};
+    bad[0].value |= 1;
+    bad[1].source = HV_INTERRUPT_SOURCE_IOAPIC;
+    bad[2].value = 0xFEE00000UL | 0xFEUL << 12 | (uint64_t)TEST_VECTOR << 32; /* nobody's id */
+    bad[3].value = (uint32_t)entry.value;                                     /* vector 0 */
+    for (unsigned n = 0; n < ARRAY_SIZE(bad); n++)
+        tap_status(unmap(PCI_DEVICE, bad[n]), HV_STATUS_INVALID_PARAMETER,
+                   "7: 0x7D of an entry that 0x7C does not give: %u", n);
 }
 
 static void ioapic_write(uint32_t reg, uint32_t value)
