@@ -70,15 +70,14 @@ extern struct boot_info boot_info;
 /*
  * How the first VP of the first partition starts: registers for a 32-bit
  * protected-mode, paging-off entry, as Multiboot 1 and the Linux 32-bit boot
- * protocol want them.
+ * protocol want them, or for Linux's 64-bit one.
  */
 struct first_entry {
     uint32_t eip, eax, ebx, esi, esp;
     uint16_t code_selector, data_selector; /* hidden parts are flat 4 GiB */
     uint32_t gdt_base;                     /* 0: none */
     uint16_t gdt_limit;
-    uint32_t
-        cr3; /* not 0: in 64-bit mode, by these page tables; the code selector's is 64-bit code */
+    uint32_t cr3; /* page tables: starts in 64-bit mode; 0: in 32-bit mode, without paging */
     bool no_partition_id; /* the kernel does not cope with AccessPartitionId unless it is root */
 };
 

@@ -75,10 +75,13 @@ static void map_machine(struct space *space)
     map_by_type(space, apic + PAGE_SIZE, top);
 }
 
-/* In 32-bit protected mode without paging, as Multiboot 1 wants it (its section 3.2). */
 /* Segment attributes, as in a VMCS: present, accessed code, 4 KiB granularity. */
 enum { FLAT_CODE_32 = 0xC09B, FLAT_CODE_64 = 0xA09B };
 
+/*
+ * In 32-bit protected mode without paging, as Multiboot 1 wants it (its section
+ * 3.2), or in 64-bit mode by the page tables that the loader has left (Linux).
+ */
 static void set_entry(struct vp_state *s, const struct first_entry *entry)
 {
     const struct segment data = {0, UINT32_MAX, entry->data_selector, 0xC093};

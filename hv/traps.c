@@ -17,7 +17,8 @@ _Static_assert(sizeof(struct gate) == 16, "IDT gate");
 
 #define GATE_INTERRUPT 0x8E
 
-#define OTHER_STUB_SIZE 12
+#define OTHER_STUB_SIZE 12 /* as in hv/traps.asm */
+
 enum { STACK_SAME = 0, STACK_NMI = 1, STACK_FAULT = 2 }; /* IST numbers */
 
 static struct gate idt[256] __attribute__((aligned(16)));

@@ -47,7 +47,8 @@ static bool is_supported(const struct hv_input_map_device_interrupt *in)
     if (!msi && DEVICE_TYPE(in->device_id) != HV_DEVICE_IOAPIC)
         return false;
     return in->flags == 0 && in->base_index == 0 && in->logical.source == 0 &&
-           in->logical.value == 0 && in->type == HV_INTERRUPT_FIXED &&
+           in->logical.zero == 0 && in->logical.value == 0 && in->zero == 0 &&
+           in->type == HV_INTERRUPT_FIXED &&
            in->trigger <= (msi ? HV_TRIGGER_EDGE : HV_TRIGGER_LEVEL) && in->vector_count == 1 &&
            in->vector >= FIRST_VECTOR && in->vector <= LAST_VECTOR;
 }
@@ -101,6 +102,7 @@ static bool is_mapped(uint64_t device, const struct hv_interrupt_entry *entry)
         return false;
     }
     bool exists = false;
+    rest |= entry->zero;
     for (uint32_t i = 0; i < cpu_count; i++)
         exists |= cpus[i]->apic_id == apic_id;
     return exists && rest == 0 && vector >= FIRST_VECTOR && vector <= LAST_VECTOR;

@@ -9,7 +9,7 @@
 #       bench   loops, timed, and the exits that they cost (BENCH_WORDS: how long they are)
 #       brief, diagnose, reboot, panic   one thing each, for scripts/boot_tests/linux.py
 # KERNEL_PACKAGE  another kernel package, or the name of one that depends on it
-# KERNEL_SUITE    of another Debian release: trixie, bookworm-backports
+# KERNEL_SUITE    of another Debian release: trixie, trixie-backports
 # KERNEL_WORDS    further words for the kernel's command line
 # Exit status: as boot.sh; 77 when the packages cannot be fetched.
 set -eu

@@ -99,9 +99,7 @@ static void exception(struct vp *vp, const struct vmcb *vmcb, struct exit *exit,
 
 static void init_seen(void)
 {
-    static bool said;
-    if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
-        say_warn_of_guest("a physical INIT reached a processor inside a guest");
+    say_warn_of_guest("a physical INIT reached a processor inside a guest");
 }
 
 static inline void step_over(const struct vmcb *vmcb, struct exit *exit, enum exit_kind kind,

@@ -58,6 +58,8 @@ static void refused(void)
     REFUSED(base_index, 1, HV_STATUS_INVALID_PARAMETER);
     REFUSED(logical.source, 1, HV_STATUS_INVALID_PARAMETER);
     REFUSED(logical.value, 1, HV_STATUS_INVALID_PARAMETER);
+    REFUSED(logical.zero, 1, HV_STATUS_INVALID_PARAMETER);
+    REFUSED(zero, 1, HV_STATUS_INVALID_PARAMETER);
     REFUSED(type, 1, HV_STATUS_INVALID_PARAMETER);
     REFUSED(trigger, HV_TRIGGER_LEVEL, HV_STATUS_INVALID_PARAMETER);
     REFUSED(vector_count, 0, HV_STATUS_INVALID_PARAMETER);
@@ -99,11 +101,12 @@ static void messages(void)
     tap_status(unmap(PCI_DEVICE, entry), HV_STATUS_SUCCESS, "7: 0x7D of such an MSI");
     tap_status(unmap(IOAPIC_DEVICE, entry), HV_STATUS_INVALID_PARAMETER,
                "7: 0x7D of an MSI of an I/O APIC");
-    struct hv_interrupt_entry bad[] = {entry, entry, entry, entry};
+    struct hv_interrupt_entry bad[] = {entry, entry, entry, entry, entry};
     bad[0].value |= 1;
     bad[1].source = HV_INTERRUPT_SOURCE_IOAPIC;
     bad[2].value = 0xFEE00000UL | 0xFEUL << 12 | (uint64_t)TEST_VECTOR << 32; /* nobody's id */
     bad[3].value = (uint32_t)entry.value;                                     /* vector 0 */
+    bad[4].zero = 1;
     for (unsigned n = 0; n < ARRAY_SIZE(bad); n++)
         tap_status(unmap(PCI_DEVICE, bad[n]), HV_STATUS_INVALID_PARAMETER,
                    "7: 0x7D of an entry that 0x7C does not give: %u", n);
