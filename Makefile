@@ -11,7 +11,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
 CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
           -fno-strict-aliasing -mno-red-zone -mgeneral-regs-only -mcmodel=small $(WARNINGS) -I.
 
-HV_DIRS := boot hv vmx svm mm hypercalls
+HV_DIRS := boot hv hv/base hv/model hv/machine hv/synthetic vmx svm mm hypercalls
 HV_C    := $(filter-out %_test.c %_fuzz.c hv/offsets.c,$(wildcard $(HV_DIRS:%=%/*.c)))
 HV_ASM  := $(wildcard $(HV_DIRS:%=%/*.asm))
 HV_OBJ  := $(HV_C:%.c=$(BUILD)/%.o) $(HV_ASM:%.asm=$(BUILD)/%.asm.o)

@@ -1,7 +1,7 @@
 /* ACPI tables: see boot/acpi.h. */
 #include "boot/acpi.h"
 
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 #define MAX_TABLE_SIZE MIB(1)
 #define RSDP_SIZE_1    20

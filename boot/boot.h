@@ -2,8 +2,8 @@
 #ifndef BOOT_BOOT_H
 #define BOOT_BOOT_H
 
-#include "hv/console.h"
-#include "hv/types.h"
+#include "hv/base/console.h"
+#include "hv/base/types.h"
 
 #define MAX_MEMORY_RANGES 128
 #define MAX_MODULES       32
@@ -101,11 +101,5 @@ bool boot_start_processor(struct cpu *cpu);
 _Noreturn void hv_main(void);
 /* hv/main.c: each application processor's first C function. */
 _Noreturn void hv_ap_main(struct cpu *cpu);
-
-/* Zeroed, page-aligned memory of hv_start..hv_end; boot only; boot_refuse when it is used up. */
-void *boot_alloc(uint64_t size);
-
-/* Physical address of an object of the image itself (code, data, bss), after relocation. */
-spa_t image_phys(const void *p);
 
 #endif

@@ -2,7 +2,7 @@
 ; tables, goes to C.
 ;
 ; Early page tables: the first 1 GiB identity-mapped but for the image, which shows at 1 GiB; the
-; first 4 GiB at 0xFFFF800000000000 (mm/phys.h). boot/paging.c replaces them.
+; first 4 GiB at 0xFFFF800000000000 (hv/base/phys.h). boot/paging.c replaces them.
 
 IMAGE_SHIFT     equ 0x3FE00000          ; boot/link.ld
 %define PHYS(symbol) (symbol - IMAGE_SHIFT)
@@ -212,7 +212,7 @@ boot_relocate:
 
 section .rodata
 align 8
-boot_gdt:                               ; selectors as in hv/cpu.h
+boot_gdt:                               ; selectors as in hv/base/cpu.h
         dq 0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF
 boot_gdt_end:
 boot_gdt_pointer:

@@ -2,7 +2,7 @@
 #include "boot/kernel.h"
 
 #include "boot/multiboot.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 enum elf_number {
     ELF_CLASS = 4, /* index into e_ident */

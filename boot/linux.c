@@ -1,7 +1,7 @@
 /* Linux bzImages: the setup header, the parameters, where they go. See boot/linux.h. */
 #include "boot/linux.h"
 
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 /* The setup header's fields, by their offset in the file. */
 enum header_field {

@@ -4,10 +4,10 @@
  */
 #include "boot/linux.h"
 
-#include "hv/console.h"
-#include "hv/panic.h"
-#include "hv/string.h"
-#include "mm/phys.h"
+#include "hv/base/console.h"
+#include "hv/base/panic.h"
+#include "hv/base/phys.h"
+#include "hv/base/string.h"
 
 #define TABLE_ENTRIES  512
 #define TABLE_WRITABLE 3UL /* a present and writable entry */

@@ -7,10 +7,10 @@
 #include "boot/linux.h"
 #include "boot/memmap.h"
 #include "boot/multiboot.h"
-#include "hv/console.h"
-#include "hv/panic.h"
-#include "hv/string.h"
-#include "mm/phys.h"
+#include "hv/base/console.h"
+#include "hv/base/panic.h"
+#include "hv/base/phys.h"
+#include "hv/base/string.h"
 
 /* Selectors that a guest without a GDT of its own may find in its segment registers. */
 #define GUEST_CODE_SELECTOR 0x08

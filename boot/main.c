@@ -6,12 +6,13 @@
 #include "boot/options.h"
 #include "boot/paging.h"
 #include "boot/place.h"
-#include "hv/arch.h"
-#include "hv/cpu.h"
-#include "hv/panic.h"
-#include "hv/string.h"
-#include "hv/traps.h"
-#include "mm/phys.h"
+#include "hv/base/apic.h"
+#include "hv/base/arch.h"
+#include "hv/base/cpu.h"
+#include "hv/base/panic.h"
+#include "hv/base/phys.h"
+#include "hv/base/string.h"
+#include "hv/base/traps.h"
 
 #define MULTIBOOT2_MAX_SIZE MIB(16)
 
@@ -78,7 +79,7 @@ static void find_processors(void)
     boot_info.rsdp = acpi_find_rsdp(read_physical);
     if (boot_info.rsdp != 0 && boot_info.rsdp_copy[0] == 0)
         memcpy(boot_info.rsdp_copy, phys_ptr(boot_info.rsdp), sizeof(boot_info.rsdp_copy));
-    bool x2apic = (rdmsr(MSR_APIC_BASE) & BIT(10)) != 0;
+    bool x2apic = apic_in_x2apic_mode();
     boot_info.apic_ids[0] = boot_apic_id();
     boot_info.cpu_count =
         acpi_processors(read_physical, boot_info.rsdp_copy, x2apic ? UINT32_MAX : XAPIC_MAX_ID,

@@ -1,7 +1,7 @@
 /* Memory maps: see boot/memmap.h. */
 #include "boot/memmap.h"
 
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 /* How little a kind allows: where two overlap, the larger wins. */
 static unsigned strictness(uint32_t kind)

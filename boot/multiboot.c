@@ -1,7 +1,7 @@
 /* What the loader hands over, Multiboot 1 and 2: see boot/multiboot.h. */
 #include "boot/multiboot.h"
 
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 static const char too_many_ranges[] = "the memory map has too many ranges";
 static const char bad_module[] = "a module ends before it begins";

@@ -1,7 +1,7 @@
 /* The hypervisor's own command line: see boot/options.h. */
 #include "boot/options.h"
 
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 #define DEFAULT_POOL_MIB 8
 #define MAX_POOL_MIB     2048

@@ -3,9 +3,10 @@
 
 #include "boot/boot.h"
 #include "boot/memmap.h"
-#include "hv/arch.h"
-#include "hv/string.h"
-#include "mm/phys.h"
+#include "hv/base/arch.h"
+#include "hv/base/phys.h"
+#include "hv/base/string.h"
+#include "mm/boot_memory.h"
 
 #define PTE_PRESENT  BIT(0)
 #define PTE_WRITABLE BIT(1)

@@ -2,7 +2,7 @@
 #ifndef BOOT_PAGING_H
 #define BOOT_PAGING_H
 
-#include "hv/types.h"
+#include "hv/base/types.h"
 
 /* The ends of the image's parts, from boot/link.ld. */
 extern char image_start[], text_start[], rodata_start[], data_start[], image_end[];

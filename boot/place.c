@@ -7,11 +7,12 @@
 
 #include "boot/memmap.h"
 #include "boot/paging.h"
-#include "hv/console.h"
-#include "hv/panic.h"
-#include "hv/string.h"
+#include "hv/base/console.h"
+#include "hv/base/panic.h"
+#include "hv/base/phys.h"
+#include "hv/base/string.h"
+#include "mm/boot_memory.h"
 #include "mm/frame.h"
-#include "mm/phys.h"
 
 #define LOADED_AT     MIB(2)  /* where the loader put the image, boot/link.ld */
 #define BYTES_PER_CPU KIB(64) /* record, stacks, vendor pages, first VP with its XSAVE area */
@@ -22,26 +23,9 @@
 #define EBDA_LOW     KIB(512)
 #define EBDA_HIGH    KIB(640)
 
-static spa_t alloc_next;
-
 static uint64_t image_size(void)
 {
     return (uint64_t)(image_end - image_start);
-}
-
-spa_t image_phys(const void *p)
-{
-    return boot_info.hv_start + ((uint64_t)p - (uint64_t)image_start);
-}
-
-void *boot_alloc(uint64_t size)
-{
-    size = align_up(size, PAGE_SIZE);
-    if (size > boot_info.pool_start - alloc_next)
-        boot_refuse("the memory set aside at boot is used up: %lu KiB more are wanted", size >> 10);
-    void *memory = phys_ptr(alloc_next);
-    alloc_next += size;
-    return memset(memory, 0, size);
 }
 
 /* What must not be written over: the image where it is now, and the modules but `except`. */
@@ -97,7 +81,7 @@ static void choose_region(struct boot_info *info)
     if (!memory_map_set(&info->guest_memory, info->hv_start, info->hv_end - info->hv_start,
                         MEMORY_RESERVED))
         boot_refuse("the machine's memory map has too many ranges");
-    alloc_next = info->hv_start + image_size();
+    boot_memory_init(info->hv_start, image_start, info->hv_start + image_size(), info->pool_start);
 }
 
 /*

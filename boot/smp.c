@@ -2,16 +2,13 @@
 #include "boot/boot.h"
 #include "boot/memmap.h"
 #include "boot/paging.h"
-#include "hv/apic.h"
-#include "hv/arch.h"
-#include "hv/console.h"
-#include "hv/string.h"
-#include "hv/time.h"
-#include "mm/phys.h"
-
-#define ICR_INIT    (5u << 8)
-#define ICR_STARTUP (6u << 8)
-#define ICR_ASSERT  (1u << 14)
+#include "hv/base/apic.h"
+#include "hv/base/arch.h"
+#include "hv/base/console.h"
+#include "hv/base/cpu.h"
+#include "hv/base/phys.h"
+#include "hv/base/string.h"
+#include "hv/base/time.h"
 
 /* A start-up IPI names a page below 1 MiB; the BIOS data area and the EBDA stay untouched. */
 #define LOWEST_TRAMPOLINE  KIB(4)
@@ -41,8 +38,8 @@ static bool wait_online(const struct cpu *cpu, unsigned steps)
 
 static bool send_and_wait(const struct cpu *cpu, spa_t page)
 {
-    uint32_t startup = ICR_STARTUP | (uint32_t)(page >> PAGE_SHIFT);
-    apic_send(cpu->apic_id, ICR_INIT | ICR_ASSERT);
+    uint32_t startup = ICR_OF_MODE(MODE_STARTUP) | (uint32_t)(page >> PAGE_SHIFT);
+    apic_send(cpu->apic_id, ICR_OF_MODE(MODE_INIT) | ICR_ASSERT);
     delay_microseconds(10000);
     apic_send(cpu->apic_id, startup);
     if (wait_online(cpu, STEPS_BEFORE_AGAIN))
@@ -51,7 +48,7 @@ static bool send_and_wait(const struct cpu *cpu, spa_t page)
     if (wait_online(cpu, STEPS_IN_ALL))
         return true;
     /* It must not come to life later, in what is the guest's memory then. */
-    apic_send(cpu->apic_id, ICR_INIT | ICR_ASSERT);
+    apic_send(cpu->apic_id, ICR_OF_MODE(MODE_INIT) | ICR_ASSERT);
     delay_microseconds(10000);
     return false;
 }

@@ -1,5 +1,5 @@
 # The bundled guests: one Multiboot kernel for each folder of guests/ with sources.
-#   build/guests/NAME.elf from guests/NAME/*.c *.asm, guests/lib and two files of hv/
+#   build/guests/NAME.elf from guests/NAME/*.c *.asm, guests/lib and two files of hv/base/
 
 GUEST_NAMES := $(filter-out lib linux,$(sort $(patsubst guests/%/,%,$(dir $(wildcard guests/*/*.c)))))
 GUESTS      := $(GUEST_NAMES:%=$(BUILD)/guests/%.elf)
@@ -7,7 +7,7 @@ GUESTS      := $(GUEST_NAMES:%=$(BUILD)/guests/%.elf)
 GUEST_LIB_C   := $(filter-out %_test.c,$(wildcard guests/lib/*.c))
 GUEST_LIB_ASM := $(wildcard guests/lib/*.asm)
 GUEST_LIB     := $(GUEST_LIB_C:%.c=$(BUILD)/%.o) $(GUEST_LIB_ASM:%.asm=$(BUILD)/%.asm.o) \
-                 $(BUILD)/hv/console.o $(BUILD)/hv/string.o
+                 $(BUILD)/hv/base/console.o $(BUILD)/hv/base/string.o
 
 guest-objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard guests/$(1)/*.c)) \
                 $(patsubst %.asm,$(BUILD)/%.asm.o,$(wildcard guests/$(1)/*.asm))

@@ -1,31 +1,23 @@
 /* What happens after an exit. */
 #include "hv/exits.h"
 
-#include "hv/apic.h"
-#include "hv/arch.h"
-#include "hv/console.h"
-#include "hv/cpuid.h"
-#include "hv/decode.h"
-#include "hv/first.h"
-#include "hv/fpu.h"
-#include "hv/intercepts.h"
-#include "hv/machine.h"
+#include "hv/base/arch.h"
+#include "hv/base/console.h"
+#include "hv/base/panic.h"
+#include "hv/machine/apic.h"
+#include "hv/machine/device.h"
+#include "hv/machine/machine.h"
+#include "hv/model/dispatch.h"
+#include "hv/model/fpu.h"
+#include "hv/model/intercepts.h"
+#include "hv/model/partition.h"
 #include "hv/msr.h"
-#include "hv/panic.h"
-#include "hv/partition.h"
-#include "hv/run.h"
+#include "hv/report.h"
+#include "hv/synthetic/cpuid.h"
 #include "hypercalls/hypercalls.h"
-#include "hypercalls/translate.h"
-
-#define APIC_PAGE_OFFSET(gpa) ((uint32_t)(gpa) & (uint32_t)PAGE_MASK)
 
 /* Out of line, so that handle_exit saves no registers for them on the short ways. */
 #define NOINLINE __attribute__((noinline))
-
-uint64_t vp_partition_id(const struct vp *vp)
-{
-    return vp->partition->id;
-}
 
 static NOINLINE void inject_gp(struct vp *vp)
 {
@@ -85,64 +77,14 @@ static NOINLINE void on_wrmsr(struct cpu *cpu, struct vp *vp)
         vp_advance(vp, cpu->exit.insn_length);
 }
 
-static uint32_t apply(uint8_t operation, uint32_t old, uint32_t operand)
-{
-    switch (operation) {
-    case DECODED_OR:
-        return old | operand;
-    case DECODED_AND:
-        return old & operand;
-    case DECODED_XOR:
-        return old ^ operand;
-    case DECODED_ADD:
-        return old + operand;
-    case DECODED_SUB:
-        return old - operand;
-    default:
-        return operand;
-    }
-}
-
-/* A write to the local APIC's page: carried out register by register. */
-static bool apic_access(struct vp *vp, gpa_t gpa)
-{
-    vp_show(vp);
-    struct vp_mode mode = backend->mode(vp);
-    const struct segment *cs = &vp->state.seg[SEG_CS];
-    uint64_t linear = mode.code64 ? vp->state.rip : (uint32_t)(cs->base + vp->state.rip);
-    enum decode_mode width = mode.code64                ? DECODE_64
-                             : cs->attributes & BIT(14) ? DECODE_32
-                                                        : DECODE_16;
-    uint8_t bytes[15] = {0}; /* those that cannot be read are printed all the same */
-    unsigned count = translate_fetch(vp, linear, bytes, sizeof(bytes));
-    struct decoded d;
-    if ((gpa & 0xF) != 0 || !decode_memory_access(bytes, count, width, &d)) {
-        say_warn_of_guest(
-            "VP %u: an access to the local APIC at offset 0x%x by an instruction at %lx that "
-            "is not understood (%02x %02x %02x %02x): #GP",
-            vp->index, APIC_PAGE_OFFSET(gpa), linear, bytes[0], bytes[1], bytes[2], bytes[3]);
-        return false;
-    }
-    uint64_t *reg = &vp->state.gpr[d.reg];
-    uint32_t offset = APIC_PAGE_OFFSET(gpa);
-    uint32_t operand = d.immediate ? d.value : (uint32_t)*reg;
-    uint32_t old = d.operation == DECODED_STORE ? 0 : apic_guest_read(offset);
-    if (d.operation == DECODED_LOAD || d.operation == DECODED_EXCHANGE)
-        *reg = old;
-    if (d.operation != DECODED_LOAD)
-        apic_guest_write(vp, offset, apply(d.operation, old, operand));
-    vp_advance(vp, d.length);
-    return true;
-}
-
 static NOINLINE void on_memory(struct cpu *cpu, struct vp *vp)
 {
     const struct exit *e = &cpu->exit;
     gpn_t gpn = e->gpa >> PAGE_SHIFT;
     if (vp->first) {
-        if (gpn == APIC_PAGE_GPN && apic_access(vp, e->gpa))
+        if (gpn == APIC_PAGE_GPN && apic_page_access(vp, e->gpa))
             return;
-        if (gpn != APIC_PAGE_GPN && first_map_device(e->gpa))
+        if (gpn != APIC_PAGE_GPN && device_map(e->gpa))
             return;
         if (gpn != APIC_PAGE_GPN) {
             vp_sync(vp);

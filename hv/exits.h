@@ -2,8 +2,8 @@
 #ifndef HV_EXITS_H
 #define HV_EXITS_H
 
-#include "hv/cpu.h"
-#include "hv/vp.h"
+#include "hv/base/cpu.h"
+#include "hv/model/vp.h"
 
 /* Acts on cpu->exit of cpu->current. Called by the main loop only. */
 void handle_exit(struct cpu *cpu, struct vp *vp);
@@ -13,10 +13,5 @@ void handle_exit(struct cpu *cpu, struct vp *vp);
  * registers are printed and the machine is reset, as a board would.
  */
 void triple_fault(struct cpu *cpu, struct vp *vp);
-
-/* Prints a VP's neutral state with say_error. State: synced, or as good as it gets. */
-void vp_print(struct vp *vp);
-
-uint64_t vp_partition_id(const struct vp *vp);
 
 #endif

@@ -1,22 +1,17 @@
 /* The first partition: its memory is the machine's, less ours; its VP n is processor n. */
 #include "hv/first.h"
 
-#include "hv/apic.h"
-#include "hv/arch.h"
-#include "hv/console.h"
-#include "hv/cpuid.h"
-#include "hv/fpu.h"
-#include "hv/machine.h"
-#include "hv/panic.h"
-#include "hv/partition.h"
-#include "hv/run.h"
-#include "hypercalls/hypercalls.h"
-#include "mm/phys.h"
+#include "hv/base/apic.h"
+#include "hv/base/arch.h"
+#include "hv/base/console.h"
+#include "hv/base/features.h"
+#include "hv/base/panic.h"
+#include "hv/base/phys.h"
+#include "hv/machine/machine.h"
+#include "hv/model/fpu.h"
+#include "hv/model/partition.h"
+#include "mm/boot_memory.h"
 #include "mm/tlb.h"
-
-#define APIC_BASE_DEFAULT 0xFEE00000UL
-#define APIC_BASE_BSP     BIT(8)
-#define APIC_BASE_ENABLE  BIT(11)
 
 static void record_frames(void)
 {
@@ -118,7 +113,7 @@ static void create_vp(struct partition *partition, uint32_t index, const struct 
     vp->slot = SLOT_FIRST;
     vp->control_spa = ptr_phys(boot_alloc(PAGE_SIZE));
     vp->xsave = boot_alloc(align_up(xsave_first_size, PAGE_SIZE));
-    vp->apic_base = APIC_BASE_DEFAULT | APIC_BASE_ENABLE | (index == 0 ? APIC_BASE_BSP : 0);
+    vp->apic_base = APIC_BASE_ADDRESS | APIC_BASE_ENABLE | (index == 0 ? APIC_BASE_BSP : 0);
     vp->apic_dfr = UINT32_MAX;
     fpu_reset(vp);
     vp_reset_state(vp);
@@ -173,39 +168,4 @@ void first_create(const struct first_entry *entry)
         create_vp(partition, i, entry);
     if (boot_info.options.role == ROLE_ROOT)
         place_root_pages(partition);
-}
-
-static bool is_device_space(gpn_t start, uint64_t count)
-{
-    bool in_window =
-        start + count > overlay_window_base && start < overlay_window_base + OVERLAY_WINDOW_PAGES;
-    return !in_window && start >= boot_info.frame_count && start >= GIB(4) >> PAGE_SHIFT;
-}
-
-static bool map_device_locked(struct space *space, gpn_t gpn)
-{
-    struct mapping m = slpt_lookup(space, gpn);
-    if (m.present)
-        return m.prot == MAP_ALL && !overlay_at(space, gpn); /* another processor was first */
-    if (m.stashed || gpn >> (space->gpa_bits - PAGE_SHIFT) || !is_device_space(gpn, 1))
-        return false;
-    for (int level = space->max_level; level >= 0; level--) {
-        uint64_t pages = 1UL << (9 * level);
-        gpn_t base = align_down(gpn, pages);
-        spa_t end;
-        uint8_t type = mtrr_type(base << PAGE_SHIFT, &end);
-        if (m.level < level || !is_device_space(base, pages) || end >> PAGE_SHIFT < base + pages)
-            continue;
-        return slpt_map(space, base, base, pages, MAP_ALL, type, (unsigned)level) == pages;
-    }
-    return false;
-}
-
-bool first_map_device(gpa_t gpa)
-{
-    if (!lock_or_yield(this_cpu()))
-        return true; /* the access is made again */
-    bool mapped = map_device_locked(&first_partition->space, gpa >> PAGE_SHIFT);
-    unlock(&hv_lock);
-    return mapped;
 }

@@ -3,7 +3,7 @@
 #define HV_FIRST_H
 
 #include "boot/boot.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 /*
  * Sets up the frame records, the first partition with its memory mapped 1:1 by
@@ -11,12 +11,5 @@
  * for a start-up IPI. Boot, after the backend was chosen.
  */
 void first_create(const struct first_entry *entry);
-
-/*
- * The first partition touched a GPA that nothing is mapped at. Device space
- * above what was mapped at boot (64-bit BARs) is mapped now. False when the GPA
- * is not the partition's own. Takes hv_lock.
- */
-bool first_map_device(gpa_t gpa);
 
 #endif

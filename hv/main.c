@@ -1,17 +1,16 @@
 /* From the boot code to the first partition. */
 #include "boot/boot.h"
-#include "hv/apic.h"
-#include "hv/arch.h"
-#include "hv/console.h"
-#include "hv/cpuid.h"
+#include "hv/base/arch.h"
+#include "hv/base/console.h"
+#include "hv/base/panic.h"
+#include "hv/base/time.h"
+#include "hv/base/traps.h"
 #include "hv/first.h"
-#include "hv/fpu.h"
-#include "hv/panic.h"
-#include "hv/partition.h"
+#include "hv/model/fpu.h"
+#include "hv/model/partition.h"
 #include "hv/processor.h"
+#include "hv/report.h"
 #include "hv/run.h"
-#include "hv/time.h"
-#include "hv/traps.h"
 
 const struct backend *backend;
 struct backend_features backend_features;
@@ -85,6 +84,7 @@ static _Noreturn void hv_main_on_stack(void *argument)
 
 _Noreturn void hv_main(void)
 {
+    panic_report = report_processor;
     traps_init();
     struct cpu *cpu = cpu_allocate(0, boot_info.apic_ids[0]);
     cpu_count = 1;

@@ -5,11 +5,13 @@
  */
 #include "hv/msr.h"
 
-#include "hv/apic.h"
-#include "hv/arch.h"
-#include "hv/console.h"
-#include "hv/diagnostics.h"
-#include "hv/partition.h"
+#include "hv/base/arch.h"
+#include "hv/base/console.h"
+#include "hv/base/features.h"
+#include "hv/machine/apic.h"
+#include "hv/model/partition.h"
+#include "hv/synthetic/diagnostics.h"
+#include "hv/synthetic/msrs.h"
 #include "hypercalls/abi.h"
 
 #define FEATURE_CONTROL_LOCKED 1UL

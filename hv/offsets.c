@@ -1,6 +1,6 @@
 /* Not linked: compiled to assembly, from which the build makes build/offsets.inc for nasm. */
-#include "hv/cpu.h"
-#include "hv/vp.h"
+#include "hv/base/cpu.h"
+#include "hv/model/vp.h"
 
 #define OFFSET(name, type, member)                                                                 \
     __asm__ volatile("@@" #name " %0" : : "i"(offsetof(type, member)))

@@ -1,17 +1,14 @@
 /* Setting up a processor for the hypervisor: record, GDT, TSS, IDT, control registers. */
 #include "hv/processor.h"
 
-#include "boot/boot.h"
-#include "hv/arch.h"
-#include "hv/panic.h"
-#include "hv/string.h"
-#include "hv/traps.h"
-#include "mm/phys.h"
+#include "hv/base/arch.h"
+#include "hv/base/panic.h"
+#include "hv/base/phys.h"
+#include "hv/base/string.h"
+#include "hv/base/traps.h"
+#include "mm/boot_memory.h"
 
 #define SMALL_STACK_SIZE (2 * PAGE_SIZE)
-
-struct cpu *cpus[MAX_CPUS];
-uint32_t cpu_count;
 
 /* SDM 7.7: the 64-bit TSS. */
 struct tss {

@@ -2,7 +2,7 @@
 #ifndef HV_PROCESSOR_H
 #define HV_PROCESSOR_H
 
-#include "hv/cpu.h"
+#include "hv/base/cpu.h"
 
 /* Makes a processor's record, with its stacks, TSS and GDT, and enters it into cpus[]. Boot. */
 struct cpu *cpu_allocate(uint32_t index, uint32_t apic_id);

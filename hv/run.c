@@ -1,112 +1,19 @@
 /*
- * Running VPs. Each processor runs one VP at a time, cpu->current. At the bottom
- * is the processor's VP of the first partition; a VP inside HvCallDispatchVp has
- * its child's VP above it, linked by vp->dispatcher, to any depth.
+ * The main loop: what each processor does all day. It runs cpu->current, acts on its
+ * exit, and serves what others have asked of its VPs meanwhile.
  */
 #include "hv/run.h"
 
-#include "hv/apic.h"
-#include "hv/arch.h"
+#include "hv/base/arch.h"
+#include "hv/base/smp.h"
 #include "hv/exits.h"
-#include "hv/fpu.h"
-#include "hv/intercepts.h"
-#include "hv/partition.h"
-#include "hv/smp.h"
-#include "hypercalls/hypercalls.h"
-#include "mm/copy.h"
+#include "hv/machine/apic.h"
+#include "hv/model/dispatch.h"
+#include "hv/model/fpu.h"
+#include "hv/model/partition.h"
+#include "hv/model/statepage.h"
+#include "hypercalls/abi.h"
 #include "mm/tlb.h"
-
-static bool anything_requested(const struct vp *vp)
-{
-    uint32_t requests = 0;
-    for (; vp; vp = vp->dispatcher)
-        requests |= vp->requests;
-    return requests != 0;
-}
-
-bool lock_or_yield(const struct cpu *cpu)
-{
-    while (__atomic_exchange_n(&hv_lock.held, 1, __ATOMIC_ACQUIRE) != 0) {
-        if (anything_requested(cpu->current))
-            return false;
-        cpu_relax();
-    }
-    return true;
-}
-
-void vp_request(struct vp *vp, uint32_t requests)
-{
-    __atomic_fetch_or(&vp->requests, requests, __ATOMIC_SEQ_CST);
-    struct cpu *cpu = vp->cpu;
-    if (cpu)
-        cpu_kick(cpu);
-}
-
-void vp_stop_and_wait(struct vp *vp)
-{
-    vp_request(vp, vp->first ? REQUEST_SUSPEND : REQUEST_STOP);
-    while (!vp_stopped(vp))
-        cpu_relax();
-    if (!vp->first)
-        __atomic_fetch_and(&vp->requests, ~(uint32_t)REQUEST_STOP, __ATOMIC_SEQ_CST);
-}
-
-static void switch_to(struct cpu *cpu, struct vp *vp, uint64_t now)
-{
-    backend->switch_in(vp);
-    fpu_restore(vp);
-    cpu->loaded = vp;
-    cpu->current = vp;
-    vp->entered_tsc = now;
-}
-
-static void switch_from(struct vp *vp, uint64_t now)
-{
-    vp->runtime_tsc += now - vp->entered_tsc;
-    fpu_save(vp);
-    backend->switch_out(vp);
-}
-
-void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t output, bool code64)
-{
-    child->dispatch_output = output;
-    child->dispatched_by_code64 = code64;
-    bool accepted = state_page_consume(child);
-    uint64_t now = rdtsc();
-    switch_from(parent, now);
-    switch_to(cpu, child, now);
-    full_barrier(); /* child->cpu was set before: a request from now on kicks us */
-    if (child->requests || child->triple_fault)
-        cpu->kicked = 1;
-    if (!accepted)
-        intercept_invalid_registers(cpu, child);
-}
-
-void end_dispatch(struct cpu *cpu, uint32_t state, uint32_t event)
-{
-    struct vp *child = cpu->current, *parent = child->dispatcher;
-    gpa_t output = child->dispatch_output;
-    bool code64 = child->dispatched_by_code64;
-    uint64_t now = rdtsc();
-    switch_from(child, now);
-    state_page_publish(child, true);
-    child->dispatcher = NULL;
-    child->cpu = NULL;
-    __atomic_store_n(&child->running, false, __ATOMIC_RELEASE); /* from here on it may be deleted */
-
-    switch_to(cpu, parent, now);
-    /* It could be written when the call began; a parent that has since taken the page away has
-       only itself to blame, and is told nothing. */
-    union {
-        struct hv_output_dispatch_vp fields;
-        uint64_t word;
-    } out = {{state, event}};
-    guest_write_word(&parent->partition->space, output, out.word);
-    parent->state.gpr[RAX] = HV_STATUS_SUCCESS;
-    if (!code64)
-        parent->state.gpr[RDX] = 0;
-    vp_advance(parent, sizeof(backend->hypercall_instruction));
-}
 
 static void start_up(struct vp *vp)
 {
@@ -175,6 +82,15 @@ static void queue_nmi(struct vp *vp)
     s->event = (struct event){.valid = true, .type = EVENT_NMI, .vector = VECTOR_NMI};
 }
 
+/* An NMI that was no kick is for this processor's VP of the first partition. */
+static void take_guest_nmi(struct cpu *cpu)
+{
+    if (!cpu->guest_nmi)
+        return;
+    cpu->guest_nmi = false;
+    __atomic_fetch_or(&first_partition->vps[cpu->index]->requests, REQUEST_NMI, __ATOMIC_SEQ_CST);
+}
+
 static void serve_first(struct cpu *cpu, struct vp *vp)
 {
     do {
@@ -190,6 +106,7 @@ static void serve_first(struct cpu *cpu, struct vp *vp)
         if (vp->wait_for_sipi && !(vp->requests & waking))
             cpu_wait(cpu);
     } while (vp->wait_for_sipi);
+    take_guest_nmi(cpu);
     if (take_requests(vp, REQUEST_NMI))
         queue_nmi(vp);
 }
@@ -238,13 +155,14 @@ _Noreturn void run_loop(struct cpu *cpu)
     first->cpu = cpu;
     first->running = true;
     fpu_enable();
-    switch_to(cpu, first, rdtsc());
+    vp_switch_in(cpu, first, rdtsc());
     cpu->kicked = 1; /* a VP that waits for its start-up IPI does so in serve_requests */
     for (;;) {
         /* Whoever makes a request kicks; what stays pending is looked at after the next kick. */
         if (__builtin_expect(cpu->kicked, 0)) {
             cpu->kicked = 0;
             full_barrier();
+            take_guest_nmi(cpu);
             if (!serve_requests(cpu)) {
                 cpu->kicked = 1;
                 continue;
@@ -256,9 +174,10 @@ _Noreturn void run_loop(struct cpu *cpu)
             vp->touched = false;
         }
         vp->exact = EXACT_HOT;
-        tlb_enter(cpu, vp);
+        if (tlb_enter(cpu, vp->slot, vp->id, &vp->partition->space))
+            vp->flush = true;
         backend->run(vp, &cpu->exit);
-        tlb_leave(cpu, vp);
+        tlb_leave(cpu, vp->slot, vp->flush);
         handle_exit(cpu, vp);
     }
 }

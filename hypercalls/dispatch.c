@@ -11,15 +11,16 @@
  * intercept for a child. Reps completed counts from the start of the whole
  * list, also in a call that fails; it is 0 when the control word was refused.
  */
+#include "hypercalls/hypercalls.h"
 #include "hypercalls/table.h"
 
-#include "hv/arch.h"
-#include "hv/console.h"
-#include "hv/intercepts.h"
-#include "hv/partition.h"
-#include "hv/run.h"
-#include "hv/string.h"
-#include "hv/time.h"
+#include "hv/base/arch.h"
+#include "hv/base/console.h"
+#include "hv/base/string.h"
+#include "hv/base/time.h"
+#include "hv/model/dispatch.h"
+#include "hv/model/intercepts.h"
+#include "hv/model/partition.h"
 #include "mm/copy.h"
 
 #define CONTROL_CODE      0xFFFFUL

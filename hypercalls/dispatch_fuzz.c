@@ -4,23 +4,16 @@
  * processors of a small fake machine. After each the whole machine is checked,
  * and at the end everything must come back.
  */
-/* fuzz: hypercalls/fake/machine.c hypercalls/fake/check.c hypercalls/fake/end.c */
-/* fuzz: hypercalls/fake/real.c */
+/* fuzz: +hypercalls */
 /* fuzz: hypercalls/fake/seeds.c */
-/* fuzz: hypercalls/dispatch.c hypercalls/events.c hypercalls/gpa.c hypercalls/intercept.c */
-/* fuzz: hypercalls/memory.c hypercalls/names.c hypercalls/partition.c hypercalls/registers.c */
-/* fuzz: hypercalls/statepage.c hypercalls/teardown.c hypercalls/translate.c */
-/* fuzz: hypercalls/validate.c hypercalls/vp.c hypercalls/interrupt.c */
-/* fuzz: mm/copy.c mm/ept.c mm/frame.c mm/npt.c mm/overlay.c mm/pool.c mm/slpt.c */
-/* fuzz: mm/tlb.c hv/run.c hv/intercepts.c hv/synthetic.c hv/vp.c hv/cpuid.c hv/diagnostics.c */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/console.h"
-#include "hv/msr.h"
-#include "hv/panic.h"
-#include "hv/time.h"
+#include "hv/base/console.h"
+#include "hv/base/panic.h"
+#include "hv/base/time.h"
+#include "hv/synthetic/msrs.h"
 #include "hypercalls/fake/machine.h"
 #include "hypercalls/fake/seeds.h"
 #include "hypercalls/table.h"

@@ -3,18 +3,11 @@
  * TLFS "Hypercall Interface"), each in its place in the order, in every calling
  * form.
  */
-/* unit: hypercalls/fake/machine.c hypercalls/fake/check.c hypercalls/fake/end.c */
-/* unit: hypercalls/fake/real.c */
-/* unit: hypercalls/dispatch.c hypercalls/events.c hypercalls/gpa.c hypercalls/intercept.c */
-/* unit: hypercalls/memory.c hypercalls/names.c hypercalls/partition.c hypercalls/registers.c */
-/* unit: hypercalls/statepage.c hypercalls/teardown.c hypercalls/translate.c */
-/* unit: hypercalls/validate.c hypercalls/vp.c hypercalls/interrupt.c */
-/* unit: mm/copy.c mm/ept.c mm/frame.c mm/npt.c mm/overlay.c mm/pool.c mm/slpt.c */
-/* unit: mm/tlb.c hv/run.c hv/intercepts.c hv/synthetic.c hv/vp.c hv/cpuid.c hv/diagnostics.c */
+/* unit: +hypercalls */
 #include "unit.h"
 
-#include "hv/arch.h"
-#include "hv/time.h"
+#include "hv/base/arch.h"
+#include "hv/base/time.h"
 #include "hypercalls/fake/machine.h"
 
 enum { INPUT_PAGE = 3, OUTPUT_PAGE = 4 };

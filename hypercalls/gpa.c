@@ -16,7 +16,8 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/partition.h"
+#include "hv/model/partition.h"
+#include "hv/model/statepage.h"
 #include "mm/tlb.h"
 
 #define MAP_RIGHTS                                                                                 \

@@ -9,9 +9,9 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/partition.h"
-#include "hv/run.h"
-#include "mm/phys.h"
+#include "hv/base/phys.h"
+#include "hv/model/dispatch.h"
+#include "hv/model/partition.h"
 
 enum { MASK_READ_WRITE = 3, MASK_EXECUTE = 4, VECTOR_COUNT = 32 };
 

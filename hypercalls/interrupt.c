@@ -12,7 +12,7 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/partition.h"
+#include "hv/model/partition.h"
 
 #define DEVICE_TYPE(id) ((id) >> 62)
 

@@ -14,8 +14,8 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/panic.h"
-#include "hv/partition.h"
+#include "hv/base/panic.h"
+#include "hv/model/partition.h"
 #include "mm/tlb.h"
 
 struct search {

@@ -1,8 +1,8 @@
 /* The debug line: a hypercall's decoded input and its outcome, in words. */
 #include "hypercalls/table.h"
 
-#include "hv/console.h"
-#include "hv/string.h"
+#include "hv/base/console.h"
+#include "hv/base/string.h"
 
 static const char *const status_names[] = {
     [HV_STATUS_SUCCESS] = "SUCCESS",

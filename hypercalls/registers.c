@@ -18,12 +18,16 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/arch.h"
-#include "hv/fpu.h"
-#include "hv/partition.h"
-#include "hv/run.h"
-#include "hv/smp.h"
-#include "hv/string.h"
+#include "hv/base/arch.h"
+#include "hv/base/features.h"
+#include "hv/base/smp.h"
+#include "hv/base/string.h"
+#include "hv/model/dispatch.h"
+#include "hv/model/events.h"
+#include "hv/model/fpu.h"
+#include "hv/model/partition.h"
+#include "hv/model/rules.h"
+#include "hv/model/statepage.h"
 
 #define XMM_REGISTERS 16
 
@@ -83,7 +87,7 @@ static const struct plain *find_plain(uint32_t name)
     return NULL;
 }
 
-/* What hv/fpu.c swaps: in the processor, not in vp->state, while the VP is the calling one. */
+/* What hv/model/fpu.c swaps: in the processor, not in vp->state, while the VP is the calling one. */
 static bool is_swapped(uint32_t name)
 {
     return (name >= HV_REGISTER_XMM0 && name < HV_REGISTER_XMM0 + XMM_REGISTERS) ||

@@ -2,15 +2,8 @@
  * Allocation failures at every allocation of HvCallMapVpStatePage and of a
  * partition's creation: each ends in INSUFFICIENT_MEMORY, and nothing has changed.
  */
-/* unit: hypercalls/fake/machine.c hypercalls/fake/check.c hypercalls/fake/end.c */
-/* unit: hypercalls/fake/real.c */
+/* unit: +hypercalls */
 /* unit: hypercalls/fake/calls.c */
-/* unit: hypercalls/dispatch.c hypercalls/events.c hypercalls/gpa.c hypercalls/intercept.c */
-/* unit: hypercalls/memory.c hypercalls/names.c hypercalls/partition.c hypercalls/registers.c */
-/* unit: hypercalls/statepage.c hypercalls/teardown.c hypercalls/translate.c */
-/* unit: hypercalls/validate.c hypercalls/vp.c hypercalls/interrupt.c */
-/* unit: mm/copy.c mm/ept.c mm/frame.c mm/npt.c mm/overlay.c mm/pool.c mm/slpt.c */
-/* unit: mm/tlb.c hv/run.c hv/intercepts.c hv/synthetic.c hv/vp.c hv/cpuid.c hv/diagnostics.c */
 #include "unit.h"
 
 #include "hypercalls/fake/calls.h"

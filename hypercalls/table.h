@@ -5,9 +5,9 @@
 #ifndef HYPERCALLS_TABLE_H
 #define HYPERCALLS_TABLE_H
 
-#include "hypercalls/hypercalls.h"
-
-#include "hv/cpu.h"
+#include "hv/base/cpu.h"
+#include "hv/model/partition.h"
+#include "hypercalls/abi.h"
 
 /* Elements of a rep call that are copied in, handled and written out together. */
 #define CALL_BATCH 32
@@ -118,44 +118,11 @@ uint32_t memory_give_back(struct partition *p, bool self, struct partition *from
 
 /* hypercalls/gpa.c */
 
-/* The next partition below `top` in depth-first order (begin with top), or NULL at the end. */
-struct partition *partition_next_below(const struct partition *top, struct partition *p);
-
 /*
  * Takes RAM references back that the entries of a space that is about to be
  * destroyed hold, some thousand leaves a time. False: call again. hv_lock.
  */
 bool gpa_release_space(struct partition *p, const struct call *call);
-
-/*
- * Takes in the dirty classes of a stopped VP's register page, if it has one.
- * False: a value was refused, nothing taken. hv_lock.
- */
-bool state_page_take(struct vp *vp);
-
-/* hypercalls/events.c. set: INVALID_REGISTER_VALUE and nothing changed, or SUCCESS. */
-uint64_t pending_interruption_of(const struct event *event);
-uint64_t interrupt_state_of(const struct vp_state *state);
-uint32_t pending_interruption_set(struct vp *vp, uint64_t value);
-uint32_t interrupt_state_set(struct vp_state *state, uint64_t value);
-uint32_t pending_event_set(struct vp *vp, const struct hv_register_value *value);
-/* The VP is about to run: turns a pending event into the event of the next entry. */
-void pending_event_deliver(struct vp *vp);
-
-/* hypercalls/validate.c: what the processor would refuse (SDM 27.3.1, APM 15.5.1). */
-
-bool rflags_are_valid(uint64_t rflags);
-/* CR0 and CR4 by themselves; bits that are set in `old` are taken again. */
-bool cr0_is_valid(uint64_t cr0, uint64_t old);
-bool cr4_is_valid(uint64_t cr4, uint64_t old);
-bool efer_is_valid(uint64_t efer, uint64_t old);
-bool pat_is_valid(uint64_t pat);
-/* RIP for the mode of `state`: canonical in 64-bit mode, below 4 GiB elsewhere. */
-bool rip_is_valid(const struct vp_state *state, uint64_t rip);
-/* A segment by itself, as the register `index` (enum segment_index). */
-bool segment_is_valid(const struct segment *segment, unsigned index);
-/* Whether the state as a whole could be entered. */
-bool state_is_valid(const struct vp_state *state);
 
 /* Handlers, by file. */
 call_handler call_notify_long_spin_wait; /* dispatch.c */
@@ -164,7 +131,6 @@ call_handler call_create_partition, call_initialize_partition, call_get_partitio
     call_set_partition_property, call_get_next_child_partition;
 
 call_handler call_finalize_partition, call_delete_partition; /* teardown.c */
-void partition_remove(struct partition *p);                  /* partition.c: unlinks and frees */
 
 call_handler call_deposit_memory, call_withdraw_memory, call_get_memory_balance;
 call_handler call_map_gpa_pages, call_unmap_gpa_pages, call_get_gpa_pages_access_states;

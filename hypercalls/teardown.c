@@ -12,11 +12,11 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/arch.h"
-#include "hv/msr.h"
-#include "hv/partition.h"
-#include "hv/run.h"
-#include "mm/phys.h"
+#include "hv/base/arch.h"
+#include "hv/base/phys.h"
+#include "hv/model/dispatch.h"
+#include "hv/model/partition.h"
+#include "hv/synthetic/msrs.h"
 
 /* No VP below or in p runs any more, and none will. */
 static void stop(struct partition *p)

@@ -16,11 +16,12 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/fpu.h"
-#include "hv/msr.h"
-#include "hv/partition.h"
-#include "hv/run.h"
-#include "mm/phys.h"
+#include "hv/base/phys.h"
+#include "hv/model/dispatch.h"
+#include "hv/model/fpu.h"
+#include "hv/model/partition.h"
+#include "hv/model/statepage.h"
+#include "hv/synthetic/msrs.h"
 
 static uint64_t next_vp_id = MAX_CPUS + 1; /* those of the first partition are index + 1 */
 

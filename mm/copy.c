@@ -5,9 +5,10 @@
  * words in the page that was used last.
  */
 #include "mm/copy.h"
-#include "hv/cpu.h"
-#include "hv/string.h"
-#include "mm/phys.h"
+
+#include "hv/base/cpu.h"
+#include "hv/base/phys.h"
+#include "hv/base/string.h"
 #include "mm/slpt_store.h"
 
 #define COPYABLE (BIT(FRAME_RAM) | BIT(FRAME_OVERLAY))

@@ -8,7 +8,7 @@
 #ifndef MM_COPY_H
 #define MM_COPY_H
 
-#include "hv/cpu.h"
+#include "hv/base/cpu.h"
 #include "mm/slpt.h"
 
 /* False, and nothing is promised about the destination, when a page is not readable RAM. */

@@ -8,7 +8,7 @@
 #ifndef MM_FRAME_H
 #define MM_FRAME_H
 
-#include "hv/types.h"
+#include "hv/base/types.h"
 
 enum frame_type {
     FRAME_DEVICE,    /* not RAM: MMIO, a hole, or firmware's (ACPI tables, runtime) */

@@ -1,7 +1,8 @@
 /* Overlays: a list per space, and under each what it covers. */
 #include "mm/overlay.h"
-#include "hv/apic.h"
-#include "hv/panic.h"
+
+#include "hv/base/apic.h"
+#include "hv/base/panic.h"
 #include "mm/tlb.h"
 
 gpn_t overlay_window_base;

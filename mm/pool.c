@@ -1,7 +1,8 @@
 /* Pools: a free list through the frame records, so that free frames are never touched. */
 #include "mm/pool.h"
-#include "hv/panic.h"
-#include "mm/phys.h"
+
+#include "hv/base/panic.h"
+#include "hv/base/phys.h"
 
 int64_t pool_fail_after = -1;
 

@@ -5,7 +5,8 @@
  * for the processor's own accessed and dirty bits.
  */
 #include "mm/slpt.h"
-#include "mm/phys.h"
+
+#include "hv/base/phys.h"
 #include "mm/slpt_store.h"
 
 #define ENTRIES   512U

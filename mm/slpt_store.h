@@ -7,7 +7,7 @@
 #ifndef MM_SLPT_STORE_H
 #define MM_SLPT_STORE_H
 
-#include "hv/types.h"
+#include "hv/base/types.h"
 
 static inline uint64_t slpt_load(const uint64_t *entry)
 {

@@ -1,8 +1,8 @@
 /* Generations: who may still hold which translations, and getting rid of them. */
 #include "mm/tlb.h"
-#include "hv/arch.h"
-#include "hv/partition.h"
-#include "hv/smp.h"
+
+#include "hv/base/arch.h"
+#include "hv/base/smp.h"
 
 /* A kick is repeated after this many turns, in case one got lost on its way. */
 #define SPINS_PER_KICK (1U << 20)

@@ -7,8 +7,8 @@
 #ifndef MM_TLB_H
 #define MM_TLB_H
 
-#include "hv/cpu.h"
-#include "hv/partition.h"
+#include "hv/base/cpu.h"
+#include "mm/slpt.h"
 
 /*
  * Gives the space a new generation, kicks every processor that is inside a
@@ -26,33 +26,33 @@ void tlb_shootdown_page(struct space *space, gpn_t gpn);
 
 /*
  * To be called on each way into a guest, interrupts off: marks the processor as
- * inside `vp`'s space and decides whether the entry must flush (vp->flush).
- * First the mark, then a second look at the generation: either this processor
- * sees the new one, or tlb_shootdown sees the mark.
+ * inside the space of the VP with that id, which has that context slot. True: the entry must
+ * flush the slot. First the mark, then a second look at the generation: either this
+ * processor sees the new one, or tlb_shootdown sees the mark.
  */
-static inline void tlb_enter(struct cpu *cpu, struct vp *vp)
+static inline bool tlb_enter(struct cpu *cpu, uint32_t slot_index, uint64_t vp_id,
+                             const struct space *space)
 {
-    const struct space *space = &vp->partition->space;
     uint64_t generation;
     do {
         generation = space->generation;
         (void)__atomic_exchange_n(&cpu->running, generation, __ATOMIC_SEQ_CST);
     } while (__builtin_expect(space->generation != generation, 0));
-    struct tlb_slot *slot = &cpu->slots[vp->slot];
-    if (__builtin_expect(slot->vp_id == vp->id && slot->generation == generation, 1))
-        return;
-    slot->vp_id = vp->id;
+    struct tlb_slot *slot = &cpu->slots[slot_index];
+    if (__builtin_expect(slot->vp_id == vp_id && slot->generation == generation, 1))
+        return false;
+    slot->vp_id = vp_id;
     slot->generation = generation;
-    vp->flush = true;
+    return true;
 }
 
-/* After each exit of `vp`. */
-static inline void tlb_leave(struct cpu *cpu, const struct vp *vp)
+/* After each exit. flush_due: the flush that tlb_enter asked for has not been made. */
+static inline void tlb_leave(struct cpu *cpu, uint32_t slot_index, bool flush_due)
 {
-    /* The guest was not entered: the flush is still to come, so the slot is not this VP's yet.
-       It may run on another processor in between and have its flag cleared there. */
-    if (__builtin_expect(vp->flush, 0))
-        cpu->slots[vp->slot].vp_id = 0;
+    /* The guest was not entered: the slot is not this VP's yet. It may run on another processor
+       in between and be flushed there. */
+    if (__builtin_expect(flush_due, 0))
+        cpu->slots[slot_index].vp_id = 0;
     __atomic_store_n(&cpu->running, 0, __ATOMIC_RELEASE);
 }
 

@@ -8,8 +8,8 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "hv/partition.h"
-#include "hv/smp.h"
+#include "hv/base/smp.h"
+#include "hv/model/partition.h"
 #include "mm/tlb.h"
 
 static struct partition partitions[2];
@@ -50,7 +50,13 @@ static int set_up(void **state)
 static void enter(struct cpu *cpu, struct vp *vp)
 {
     cpu->current = vp;
-    tlb_enter(cpu, vp);
+    if (tlb_enter(cpu, vp->slot, vp->id, &vp->partition->space))
+        vp->flush = true;
+}
+
+static void leave(struct cpu *cpu, const struct vp *vp)
+{
+    tlb_leave(cpu, vp->slot, vp->flush);
 }
 
 /* As the backend does; returns whether the entry flushed. */
@@ -65,7 +71,7 @@ static bool enter_and_leave(struct cpu *cpu, struct vp *vp)
 {
     enter(cpu, vp);
     bool flushed = run(vp);
-    tlb_leave(cpu, vp);
+    leave(cpu, vp);
     return flushed;
 }
 
@@ -115,7 +121,7 @@ static void a_flush_that_did_not_happen(void **state)
         vps[i].slot = SLOT_CHILD;
     assert_true(enter_and_leave(cpus[0], &vps[0]));
     enter(cpus[0], &vps[1]); /* not run: kicked before entry */
-    tlb_leave(cpus[0], &vps[1]);
+    leave(cpus[0], &vps[1]);
     assert_true(enter_and_leave(cpus[1], &vps[1]));
     assert_true(enter_and_leave(cpus[0], &vps[1]));
     assert_false(enter_and_leave(cpus[0], &vps[1]));
@@ -128,14 +134,14 @@ static void marks(void **state)
     partitions[0].space.generation = 40;
     enter(cpu, &vps[0]);
     assert_int_equal(cpu->running, 40);
-    tlb_leave(cpu, cpu->current);
+    leave(cpu, cpu->current);
     assert_int_equal(cpu->running, 0);
 }
 
 static void leaves_when_kicked(struct cpu *cpu)
 {
     run(cpu->current);
-    tlb_leave(cpu, cpu->current);
+    leave(cpu, cpu->current);
 }
 
 static void kicks_whom_it_must(void **state)
@@ -177,7 +183,7 @@ static unsigned kicks_to_ignore;
 static void leaves_at_last(struct cpu *cpu)
 {
     if (kicks_to_ignore-- == 0)
-        tlb_leave(cpu, cpu->current);
+        leave(cpu, cpu->current);
 }
 
 static void a_lost_kick_is_repeated(void **state)
@@ -192,7 +198,7 @@ static void a_lost_kick_is_repeated(void **state)
 
 static void enters_again_when_kicked(struct cpu *cpu)
 {
-    tlb_leave(cpu, cpu->current);
+    leave(cpu, cpu->current);
     enter(cpu, cpu->current);
 }
 
@@ -265,7 +271,7 @@ static void *guest_thread(void *argument)
             if (forbidden[which] != 0 && cached[which] <= forbidden[which])
                 stale_uses++;
         }
-        tlb_leave(cpu, cpu->current);
+        leave(cpu, cpu->current);
     }
     return NULL;
 }

@@ -25,12 +25,12 @@ endif
 SECONDS ?= 60
 FUZZERS := $(patsubst %.c,$(BUILD)/fuzz/%,$(wildcard boot/*_fuzz.c hypercalls/*_fuzz.c))
 
-# The direct map is an array (mm/phys.h). A fuzzer names what it links as a unit test does, in
+# The direct map is an array (hv/base/phys.h). A fuzzer names what it links as a unit test does, in
 #     /* fuzz: x.c mm/pool.c */
 FUZZ_FLAGS := -std=gnu17 -O1 -g -DDIRECT_MAP_BASE=0x200000000000UL -Wall -Wextra -fno-strict-aliasing -I.
 FUZZ_CHECK := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
-fuzz-sources = $(1).c $(wildcard $(shell sed -n 's@^/\* fuzz: \(.*\) \*/$$@\1@p' $(1).c))
+fuzz-sources = $(1).c $(call with_groups,$(shell sed -n 's@^/\* fuzz: \(.*\) \*/$$@\1@p' $(1).c))
 
 define FUZZ_RULE
 $(BUILD)/fuzz/$(1): $(patsubst %.c,$(BUILD)/fuzz/%.o,$(call fuzz-sources,$(1)))

@@ -128,7 +128,7 @@ def guest_jobs():
 
 
 def sources(suffix):
-    for folder in ("boot", "hv", "vmx", "svm", "mm", "hypercalls", "guests/lib", "scripts"):
+    for folder in ("boot", "hv", "hv/base", "hv/model", "hv/machine", "hv/synthetic", "vmx", "svm", "mm", "hypercalls", "guests/lib", "scripts"):
         for file in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             if file.endswith(suffix):
                 yield f"{folder}/{file[:-2]}"

@@ -9,11 +9,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "hv/backend.h"
-#include "hv/console.h"
-#include "hv/lock.h"
-#include "hv/panic.h"
-#include "hv/smp.h"
+#include "hv/base/console.h"
+#include "hv/base/lock.h"
+#include "hv/base/panic.h"
+#include "hv/base/smp.h"
+#include "hv/model/backend.h"
 
 #define WEAK __attribute__((weak))
 

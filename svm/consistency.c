@@ -1,7 +1,7 @@
 /* Why VMRUN refused: the rules of APM 15.5.1, checked one by one and named. */
 #include "svm/svm.h"
 
-#include "hv/console.h"
+#include "hv/base/console.h"
 
 #define HIGH_HALF 0xFFFFFFFF00000000UL
 

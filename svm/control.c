@@ -1,9 +1,9 @@
 /* The control half of a VMCB: what a VP's guest may do without an exit. */
 #include "svm/svm.h"
 
-#include "boot/boot.h"
-#include "hv/partition.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
+#include "hv/model/partition.h"
+#include "mm/boot_memory.h"
 
 /* MSR permission map, APM 15.11: two bits (read, write) for each MSR of three ranges. */
 #define MSRPM_SIZE  0x2000

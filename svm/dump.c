@@ -1,7 +1,7 @@
 /* The VMCB and the exit codes in words. */
 #include "svm/svm.h"
 
-#include "hv/console.h"
+#include "hv/base/console.h"
 
 /* APM appendix C; ranges of sixteen (registers) and thirty-two (exceptions) are composed below. */
 static const char *const names_60[] = {

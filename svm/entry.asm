@@ -3,7 +3,7 @@
 ; From the first VMLOAD to the second, gs: is the guest's. GIF is 0 all the way
 ; (APM 15.17), so that an NMI waits for STGI, when everything is ours again.
 %include "offsets.inc"
-%define GPR(n) VP_GPR + 8 * (n) ; enum gpr of hv/vp.h: rax rcx rdx rbx rsp rbp rsi rdi r8...
+%define GPR(n) VP_GPR + 8 * (n) ; enum gpr of hv/model/vp.h: rax rcx rdx rbx rsp rbp rsi rdi r8...
 %macro EACH_HIGH 2 ; LOAD or STORE r8 to r15, the structure's register
     %assign n 8
     %rep 8

@@ -1,9 +1,9 @@
 /* Entering the guest, and turning an exit into a struct exit. */
 #include "svm/svm.h"
 
-#include "hv/apic.h"
-#include "hv/console.h"
-#include "hv/string.h"
+#include "hv/base/apic.h"
+#include "hv/base/console.h"
+#include "hv/base/string.h"
 
 #define MAX_INSTRUCTION 15
 

@@ -2,7 +2,7 @@
  * Entries and exits against a scripted processor: flushes, events, interrupt
  * shadows, windows, the end of an NMI, what is made of a refused entry.
  */
-/* unit: svm/run.c svm/event.c svm/control.c svm/state.c hv/vp.c */
+/* unit: svm/run.c svm/event.c svm/control.c svm/state.c hv/model/vp.c */
 #define _GNU_SOURCE /* REG_RIP */
 #include "unit.h"
 
@@ -11,8 +11,8 @@
 
 #include "svm/svm.h"
 
-#include "hv/apic.h"
-#include "hv/partition.h"
+#include "hv/machine/apic.h"
+#include "hv/model/partition.h"
 
 #define VMCB_SPA 0x1000UL
 

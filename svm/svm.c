@@ -1,7 +1,7 @@
 /* AMD-V: is it there, is it complete, switching it on. */
 #include "svm/svm.h"
 
-#include "hv/console.h"
+#include "hv/base/console.h"
 
 struct svm_features svm_features;
 

@@ -5,10 +5,10 @@
 #ifndef SVM_SVM_H
 #define SVM_SVM_H
 
-#include "hv/arch.h"
-#include "hv/cpu.h"
-#include "hv/vp.h"
-#include "mm/phys.h"
+#include "hv/base/arch.h"
+#include "hv/base/cpu.h"
+#include "hv/base/phys.h"
+#include "hv/model/vp.h"
 
 struct vmcb_segment {
     uint16_t selector;

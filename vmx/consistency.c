@@ -1,8 +1,8 @@
 /* Why a VM entry was refused: the rules of SDM 27.3.1, checked one by one on the current VMCS. */
 #include "vmx/vmx.h"
 
-#include "hv/arch.h"
-#include "hv/console.h"
+#include "hv/base/console.h"
+#include "hv/base/features.h"
 
 #define HIGH_HALF 0xFFFFFFFF00000000UL
 

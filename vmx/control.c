@@ -1,12 +1,12 @@
 /* VT-x: the parts of a VMCS that are written once: controls, MSR bitmaps, host state. */
 #include "vmx/vmx.h"
 
-#include "boot/boot.h"
-#include "hv/arch.h"
-#include "hv/cpu.h"
-#include "hv/partition.h"
-#include "hv/string.h"
-#include "mm/phys.h"
+#include "hv/base/arch.h"
+#include "hv/base/cpu.h"
+#include "hv/base/phys.h"
+#include "hv/base/string.h"
+#include "hv/model/partition.h"
+#include "mm/boot_memory.h"
 
 /* SDM 25.6.9: reads, then writes; each of MSRs 0.. and 0xC0000000... A 1 exits. */
 struct msr_bitmap {

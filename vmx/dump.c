@@ -1,7 +1,7 @@
 /* VT-x in words: exit reasons, VM-instruction errors, the whole VMCS field by field. */
 #include "vmx/vmx.h"
 
-#include "hv/console.h"
+#include "hv/base/console.h"
 
 #define EXIT_NAME(name, number, words) [number] = (words),
 static const char *const exit_names[VMX_EXIT_COUNT] = {VMX_EXITS(EXIT_NAME)};

@@ -4,7 +4,6 @@
 
 extern vmx_exited, vmx_not_entered
 global vmx_launch, vmx_resume, vmx_exit_point
-global vmx_entry_window_start, vmx_entry_window_end, vmx_entry_abort
 
 HOST_RSP_FIELD equ 0x6C14
 KICKED equ 1
@@ -66,6 +65,9 @@ vmx_resume:
 ; A kick sets the flag, then sends an NMI. An NMI before the window leaves the flag
 ; for us to see; the handler of one inside it goes on at vmx_entry_abort; one after
 ; it is taken in the guest and exits. So no kick is lost.
+section .nmi_windows
+    dq vmx_entry_window_start, vmx_entry_window_end, vmx_entry_abort
+section .text
 vmx_entry_window_start:
     enter_by vmresume
     jmp vmx_entry_window_end

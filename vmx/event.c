@@ -5,9 +5,9 @@
  */
 #include "vmx/vmx.h"
 
-#include "hv/apic.h"
-#include "hv/arch.h"
-#include "hv/cpu.h"
+#include "hv/base/apic.h"
+#include "hv/base/arch.h"
+#include "hv/base/cpu.h"
 
 /* Hardware exceptions that push an error code: 8, 10 to 14, 17. */
 #define VECTORS_WITH_ERROR (1U << VECTOR_DF | 0x1FU << VECTOR_TS | 1U << VECTOR_AC)

@@ -1,10 +1,10 @@
 /* VT-x: one run of a VP: entry, exit, and the exit's decoding into struct exit. */
 #include "vmx/vmx.h"
 
-#include "hv/arch.h"
-#include "hv/console.h"
-#include "hv/cpu.h"
-#include "hv/partition.h"
+#include "hv/base/arch.h"
+#include "hv/base/console.h"
+#include "hv/base/cpu.h"
+#include "hv/model/partition.h"
 
 enum { LONGEST_INSTRUCTION = 15 };
 #define NOINLINE __attribute__((noinline)) /* so that what is hot saves no register for it */

@@ -1,10 +1,10 @@
 /* VT-x: moving a VP's state between struct vp_state, the VMCS and the processor. */
 #include "vmx/vmx.h"
 
-#include "hv/arch.h"
-#include "hv/cpu.h"
-#include "hv/panic.h"
-#include "hv/partition.h"
+#include "hv/base/arch.h"
+#include "hv/base/cpu.h"
+#include "hv/base/panic.h"
+#include "hv/model/partition.h"
 #include "mm/copy.h"
 
 static void vmclear(const struct vp *vp)

@@ -2,7 +2,7 @@
 #ifndef VMX_VMCS_H
 #define VMX_VMCS_H
 
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 /* Fields of the VMCS, SDM appendix B: X(name, encoding). */
 #define VMCS_FIELDS(X)                                                                             \

@@ -1,11 +1,11 @@
 /* VT-x: is it there, is it enough, turn it on; and the backend's table. */
 #include "vmx/vmx.h"
 
-#include "hv/arch.h"
-#include "hv/console.h"
-#include "hv/cpu.h"
-#include "hv/panic.h"
-#include "mm/phys.h"
+#include "hv/base/arch.h"
+#include "hv/base/console.h"
+#include "hv/base/cpu.h"
+#include "hv/base/panic.h"
+#include "hv/base/phys.h"
 
 struct vmx_capabilities vmx_caps;
 

@@ -5,9 +5,9 @@
 #ifndef VMX_VMX_H
 #define VMX_VMX_H
 
-#include "hv/arch.h"
-#include "hv/cpu.h"
-#include "hv/vp.h"
+#include "hv/base/arch.h"
+#include "hv/base/cpu.h"
+#include "hv/model/vp.h"
 #include "vmx/vmcs.h"
 
 /* Capability MSRs, SDM appendix A. */
@@ -145,7 +145,7 @@ enum vmx_attempt { ATTEMPT_LAUNCH = 1, ATTEMPT_EVENT = 2, ATTEMPT_HALTED = 4 };
 #define WINDOWS_LAUNCH  (UINT16_MAX - 1)
 
 /*
- * MSRs that are neither in the VMCS nor swapped by hv/fpu.c. All but the last
+ * MSRs that are neither in the VMCS nor swapped by hv/model/fpu.c. All but the last
  * are written by WRMSR alone, which exits: vp->state has them exactly, always.
  */
 enum switched { SW_STAR, SW_LSTAR, SW_CSTAR, SW_SFMASK, SW_TSC_AUX, SW_KERNEL_GS_BASE, SW_COUNT };

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hv/types.h"
+#include "hv/base/types.h"
 
 #define FAKE_MEMORY_SIZE MIB(2)
 

@@ -1,6 +1,6 @@
 /* Section 8: Vellum's own MSRs. */
 #include "guests/abi/abi.h"
-#include "hv/exit.h"
+#include "hv/base/exit.h"
 
 enum { LOG_LEVELS = 4 };
 

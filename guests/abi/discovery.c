@@ -1,6 +1,6 @@
 /* Section 6: CPUID. */
 #include "guests/abi/abi.h"
-#include "hv/partition.h"
+#include "hv/model/partition.h"
 
 #define BUILD       27751
 #define VERSION     (10u << 16)

@@ -1,6 +1,6 @@
 /* Section 7: a root's device interrupts, 0x7C and 0x7D. */
 #include "guests/abi/abi.h"
-#include "hv/arch.h"
+#include "hv/base/arch.h"
 
 #define IOAPIC           0xFEC00000UL
 #define IOAPIC_TIMER_PIN 2 /* ISA's IRQ 0, on every board with an override for it */

@@ -1,6 +1,6 @@
 /* Section 6: the synthetic MSRs. */
 #include "guests/abi/abi.h"
-#include "hv/partition.h"
+#include "hv/model/partition.h"
 
 #define PATTERN 0x5Au
 

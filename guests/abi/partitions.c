@@ -1,6 +1,6 @@
 /* Section 5: creating partitions, their states and properties. */
 #include "guests/abi/abi.h"
-#include "hv/partition.h"
+#include "hv/model/partition.h"
 
 static uint16_t create(uint64_t flags, uint64_t isolation, uint64_t *id)
 {

@@ -3,7 +3,7 @@
  * the register page's life, registers, events, memory, dispatching.
  */
 #include "guests/child/tests.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 bool matches;
 

@@ -1,6 +1,6 @@
 /* DispatchVp: its decisions, several VPs on several processors, suspending, interrupts. */
 #include "guests/child/tests.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 #define TIMER_VECTOR 0x60
 #define COUNT_TO     20000

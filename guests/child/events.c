@@ -1,6 +1,6 @@
 /* Events that the parent injects: pending interruption and pending event registers. */
 #include "guests/child/tests.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 enum { /* bits of the pending interruption register */
        PENDING = 1,

@@ -1,6 +1,6 @@
 /* CPUID, MSR, halt, exception and triple-fault intercepts. */
 #include "guests/child/tests.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 static void expect(struct child *c, const char *when, struct expected_header header)
 {

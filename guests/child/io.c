@@ -1,6 +1,6 @@
 /* I/O port intercepts in every mode. */
 #include "guests/child/tests.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 /* What an I/O message must say besides its header. */
 struct expected_io {

@@ -1,6 +1,6 @@
 /* The child's memory: unmapped and denied GPAs, map, unmap, large pages, A/D. */
 #include "guests/child/tests.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 #define HOLE        0x400000UL /* GPA without memory, inside the child's own page tables */
 #define MAX_BYTES   15

@@ -1,6 +1,6 @@
 /* The life of a child's register page: published, dirty classes, refused values. */
 #include "guests/child/tests.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 static void first_contents(void)
 {

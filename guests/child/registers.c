@@ -1,6 +1,6 @@
 /* GetVpRegisters and SetVpRegisters: every name, and what is refused. */
 #include "guests/child/tests.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 struct register_case {
     const char *name;

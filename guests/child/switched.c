@@ -1,6 +1,6 @@
 /* MSRs and debug registers that are switched with the VP: each VP has its own. */
 #include "guests/child/tests.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 /* In the order of the program's list; DR0 comes behind them. */
 static const uint32_t msrs[] = {MSR_KERNEL_GS_BASE, MSR_STAR,   MSR_LSTAR,

@@ -1,6 +1,6 @@
 /* The vector state of parent and children is separate. */
 #include "guests/child/tests.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 void xmm_load(const void *from);
 void xmm_store(void *to);

@@ -1,6 +1,6 @@
 /* A child that is hostile: to the hypervisor, and to the dispatch of its parent. */
 #include "guests/hostile/hostile.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 #define STOP_PORT     0x99
 #define NO_VECTOR     0xFF

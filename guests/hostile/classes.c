@@ -5,7 +5,7 @@
  * written values, and never one that has to be refused.
  */
 #include "guests/hostile/hostile.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 #define ROUNDS    1000
 #define STOP_PORT 0x99

@@ -1,6 +1,6 @@
 /* Input and register pages that another processor changes while they are read. */
 #include "guests/hostile/hostile.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 #define ROUNDS      3000
 #define PORT_FIRST  0x98 /* of the child's three OUT instructions */

@@ -3,8 +3,8 @@
  * order of calls of Linux's driver. Runs with role=layered on the hypervisor's command line.
  */
 #include "guests/layered/places.h"
-#include "hv/partition.h"
-#include "hv/vp.h"
+#include "hv/model/partition.h"
+#include "hv/model/vp.h"
 
 #define VPS        2
 #define VM_DEPOSIT 208 /* pages, before 0x41 */

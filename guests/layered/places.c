@@ -4,7 +4,8 @@
  * back, unchanged, when 0xE2 has returned, and nobody but the host has it.
  */
 #include "guests/layered/places.h"
-#include "hv/vp.h"
+
+#include "hv/model/vp.h"
 
 #define REGISTERS HV_VP_STATE_PAGE_REGISTERS
 #define MESSAGE   HV_VP_STATE_PAGE_INTERCEPT_MESSAGE

@@ -1,7 +1,7 @@
 /* The little ACPI that guests need: find a table, power off. */
 #include "guests/lib/machine.h"
-#include "hv/arch.h"
-#include "hv/string.h"
+#include "hv/base/arch.h"
+#include "hv/base/string.h"
 
 struct acpi_header {
     char signature[4];

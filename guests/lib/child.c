@@ -1,5 +1,6 @@
 /* The single calls about a child, with the deposits that they need. */
 #include "guests/lib/child.h"
+
 #include "guests/lib/guest.h"
 
 #define BATCH 500 /* list elements in one input page, header included */

@@ -5,7 +5,7 @@
 #ifndef GUESTS_LIB_CHILD_H
 #define GUESTS_LIB_CHILD_H
 
-#include "hv/types.h"
+#include "hv/base/types.h"
 #include "hypercalls/abi.h"
 
 /*

@@ -1,7 +1,7 @@
 /* A whole child: memory, VPs, start in each processor mode, running, the end. */
 #include "guests/lib/child.h"
 #include "guests/lib/guest.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 #define CHILD_DEPOSIT 40
 #define ENDLESS       1000000

@@ -5,8 +5,8 @@
 #ifndef GUESTS_LIB_CPU_H
 #define GUESTS_LIB_CPU_H
 
-#include "hv/arch.h"
-#include "hv/types.h"
+#include "hv/base/arch.h"
+#include "hv/base/types.h"
 
 /*
  * Each processor owns one aligned area, found from its stack pointer alone, so
@@ -172,6 +172,6 @@ enum { /* ICR, low half */
 /* Busy waiting by the PIT, good to a few microseconds. */
 void delay_microseconds(uint32_t microseconds);
 
-/* wrmsr_safe and rdmsr_safe of hv/arch.h work in guests as well: false means #GP. */
+/* wrmsr_safe and rdmsr_safe of hv/base/arch.h work in guests as well: false means #GP. */
 
 #endif

@@ -13,7 +13,7 @@
 #include "guests/lib/hypercall.h"
 #include "guests/lib/machine.h"
 #include "guests/lib/tap.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 void guest_main(void);
 

@@ -1,7 +1,7 @@
 /* Hypercalls of a bundled guest: set-up, per-processor pages, the usual forms. */
 #include "guests/lib/guest.h"
-#include "hv/partition.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
+#include "hv/model/partition.h"
 
 enum {
     LEAF_VENDOR = 0x40000000,

@@ -2,7 +2,7 @@
 #ifndef GUESTS_LIB_HYPERCALL_H
 #define GUESTS_LIB_HYPERCALL_H
 
-#include "hv/types.h"
+#include "hv/base/types.h"
 #include "hypercalls/abi.h"
 
 /* A non-zero identity for HV_MSR_GUEST_OS_ID: open source, not Linux, version 1. */
@@ -10,7 +10,7 @@
 
 /* CPUID says "Microsoft Hv" and "Hv#1". */
 bool hypervisor_present(void);
-/* The privilege mask, CPUID 0x40000003 EBX:EAX. Bits: PRIVILEGE_* of hv/partition.h. */
+/* The privilege mask, CPUID 0x40000003 EBX:EAX. Bits: PRIVILEGE_* of hv/model/partition.h. */
 uint64_t hypervisor_privileges(void);
 enum guest_role { ROLE_IS_ROOT, ROLE_IS_LAYERED, ROLE_IS_GUEST };
 enum guest_role hypervisor_role(void);

@@ -1,8 +1,9 @@
 /* Multiboot 1 information, command line words, start and end of a run. */
 #include "guests/lib/machine.h"
+
 #include "guests/lib/cpu.h"
 #include "guests/lib/guest.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 #define MULTIBOOT_MAGIC 0x2BADB002
 

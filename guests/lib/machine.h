@@ -5,7 +5,7 @@
 #ifndef GUESTS_LIB_MACHINE_H
 #define GUESTS_LIB_MACHINE_H
 
-#include "hv/types.h"
+#include "hv/base/types.h"
 
 #define MAX_GUEST_RANGES  64
 #define MAX_GUEST_MODULES 16

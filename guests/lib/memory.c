@@ -1,6 +1,6 @@
 /* Memory of a bundled guest: free ranges, single pages, identity mapping. */
 #include "guests/lib/guest.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 #define MAX_FREE_RANGES 512
 #define FIRST_BYTE      MIB(1)

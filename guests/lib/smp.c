@@ -1,6 +1,6 @@
 /* Starting the other processors of a guest and giving them work. */
 #include "guests/lib/guest.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 #define TRAMPOLINE     0x8000UL
 #define APIC_BASE_X2   (1UL << 10)

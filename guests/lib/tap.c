@@ -1,10 +1,11 @@
 /* TAP and printing for bundled guests. */
 #include "guests/lib/tap.h"
+
 #include "guests/lib/cpu.h"
 #include "guests/lib/machine.h"
-#include "hv/arch.h"
-#include "hv/console.h"
-#include "hv/string.h"
+#include "hv/base/arch.h"
+#include "hv/base/console.h"
+#include "hv/base/string.h"
 #include "hypercalls/abi.h"
 
 #define COM1          0x3F8

@@ -7,7 +7,7 @@
 
 #include <stdarg.h>
 
-#include "hv/types.h"
+#include "hv/base/types.h"
 
 #define PRINTF(text, first) __attribute__((format(printf, text, first)))
 

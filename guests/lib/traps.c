@@ -1,7 +1,7 @@
 /* Descriptor tables, traps and what a test does with them. */
 #include "guests/lib/cpu.h"
 #include "guests/lib/tap.h"
-#include "hv/string.h"
+#include "hv/base/string.h"
 
 #define VECTOR_USER_RETURN 0x80
 

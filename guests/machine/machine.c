@@ -10,6 +10,7 @@
  *   quick         no checks
  */
 #include "guests/machine/machine.h"
+
 #include "guests/lib/guest.h"
 
 #define MADT_FIRST_ENTRY 44

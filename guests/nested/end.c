@@ -1,6 +1,6 @@
 /* The end of a middle partition that has children, and how deep the tree may grow. */
 #include "guests/nested/tests.h"
-#include "hv/partition.h"
+#include "hv/model/partition.h"
 
 #define PATTERN 0x77
 

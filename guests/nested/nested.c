@@ -5,7 +5,7 @@
  * by the same code."
  */
 #include "guests/nested/tests.h"
-#include "hv/partition.h"
+#include "hv/model/partition.h"
 
 #define MIDDLE_PAGES 2048 /* 8 MiB; each child has half of its parent's */
 

@@ -1,6 +1,7 @@
 /* Commands to a node and hypercalls in its name. */
 #include "guests/nested/node.h"
-#include "hv/vp.h"
+
+#include "hv/model/vp.h"
 
 #define ENDLESS     1000000
 #define PDPT_WINDOW (NODE_TABLES + 3 * PAGE_SIZE)

@@ -1,6 +1,6 @@
 /* Calls about a node by its parent: memory, registers, state pages, beginning and end. */
 #include "guests/nested/node.h"
-#include "hv/vp.h"
+#include "hv/model/vp.h"
 
 #define DEPOSIT 40
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "hv/panic.h"
+#include "hv/base/panic.h"
 
 uint64_t child;
 

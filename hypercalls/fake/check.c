@@ -1,10 +1,10 @@
 /* What must hold between two hypercalls: fake_check of hypercalls/fake/machine.h. */
 #include <string.h>
 
-#include "hv/lock.h"
-#include "hv/panic.h"
+#include "hv/base/lock.h"
+#include "hv/base/panic.h"
+#include "hv/base/phys.h"
 #include "hypercalls/fake/machine.h"
-#include "mm/phys.h"
 #include "mm/slpt.h"
 
 #define SLOTS (OWNER_FIRST + MAX_PARTITIONS)

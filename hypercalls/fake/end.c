@@ -1,8 +1,8 @@
 /* The end of a run on the fake machine: everything goes, and all of it comes back. */
 #include <string.h>
 
-#include "hv/msr.h"
-#include "hv/panic.h"
+#include "hv/base/panic.h"
+#include "hv/synthetic/msrs.h"
 #include "hypercalls/fake/machine.h"
 
 static void fast_call(uint64_t code, uint64_t input0, uint64_t input1, uint32_t expected)

@@ -9,15 +9,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "hv/base/panic.h"
+#include "hv/base/phys.h"
+#include "hv/base/time.h"
 #include "hv/exits.h"
-#include "hv/fpu.h"
-#include "hv/intercepts.h"
-#include "hv/msr.h"
-#include "hv/panic.h"
-#include "hv/run.h"
-#include "hv/time.h"
+#include "hv/model/dispatch.h"
+#include "hv/model/fpu.h"
+#include "hv/model/intercepts.h"
+#include "hv/model/statepage.h"
+#include "hv/synthetic/msrs.h"
 #include "hypercalls/hypercalls.h"
-#include "mm/phys.h"
 #include "mm/tlb.h"
 
 #define TLB_ENTRIES 16
@@ -92,7 +93,7 @@ static void become(struct cpu *cpu)
 static void leave_guest(struct cpu *cpu)
 {
     if (cpu->running)
-        tlb_leave(cpu, cpu->current);
+        tlb_leave(cpu, cpu->current->slot, cpu->current->flush);
     cpu->current->exact = EXACT_HOT;
 }
 
@@ -102,8 +103,7 @@ static void enter_guest(struct cpu *cpu)
     if (vp->parked)
         return;
     vp->touched = false;
-    tlb_enter(cpu, vp);
-    if (vp->flush)
+    if (tlb_enter(cpu, vp->slot, vp->id, &vp->partition->space) || vp->flush)
         memset(tlb[cpu->index][vp->slot], 0, sizeof(tlb[cpu->index][vp->slot]));
     vp->flush = false;
 }

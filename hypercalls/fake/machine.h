@@ -10,8 +10,8 @@
 #ifndef HYPERCALLS_FAKE_MACHINE_H
 #define HYPERCALLS_FAKE_MACHINE_H
 
-#include "hv/cpu.h"
-#include "hv/partition.h"
+#include "hv/base/cpu.h"
+#include "hv/model/partition.h"
 #include "hypercalls/abi.h"
 
 enum { /* frames of the machine, and GPNs of the first partition */

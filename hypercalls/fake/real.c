@@ -11,8 +11,8 @@
 #define fpu_restore      real_fpu_restore
 #define fpu_read_low_xmm real_fpu_read_low_xmm
 #define say              real_say
-#include "hv/console.c" /* NOLINT(bugprone-suspicious-include): some get other names */
-#include "hv/fpu.c"     /* NOLINT(bugprone-suspicious-include) */
+#include "hv/base/console.c" /* NOLINT(bugprone-suspicious-include): some get other names */
+#include "hv/model/fpu.c"    /* NOLINT(bugprone-suspicious-include) */
 #undef fpu_save
 #undef fpu_restore
 #undef fpu_read_low_xmm

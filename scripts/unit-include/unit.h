@@ -19,10 +19,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "hv/cpu.h"
-#include "hv/types.h"
+#include "hv/base/cpu.h"
+#include "hv/base/phys.h"
+#include "hv/base/types.h"
 #include "mm/frame.h"
-#include "mm/phys.h"
 #include "mm/pool.h"
 
 /*

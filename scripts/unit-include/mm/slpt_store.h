@@ -7,7 +7,7 @@
 #ifndef MM_SLPT_STORE_H
 #define MM_SLPT_STORE_H
 
-#include "hv/types.h"
+#include "hv/base/types.h"
 
 extern void (*unit_entry_read)(void);
 extern void (*unit_entry_written)(uint64_t *entry);

@@ -1,0 +1,38 @@
+/* What CPUID says of this machine's processors. */
+#include "hv/base/features.h"
+
+#define LEAF_1_ECX_X2APIC    BIT(21)
+#define LEAF_7_ECX_SHSTK     BIT(7)
+#define LEAF_7_EDX_IBT       BIT(20)
+#define LEAF_87_EDX_CONSTANT BIT(8)
+
+static bool has_extended_leaf(uint32_t leaf)
+{
+    return cpuid(0x80000000, 0).eax >= leaf;
+}
+
+uint8_t physical_address_bits(void)
+{
+    uint8_t bits = 36;
+    if (has_extended_leaf(0x80000008))
+        bits = (uint8_t)cpuid(0x80000008, 0).eax;
+    return bits > 48 ? 48 : bits;
+}
+
+bool processor_tsc_is_invariant(void)
+{
+    return has_extended_leaf(0x80000007) && (cpuid(0x80000007, 0).edx & LEAF_87_EDX_CONSTANT);
+}
+
+bool processor_has_x2apic(void)
+{
+    return (cpuid(1, 0).ecx & LEAF_1_ECX_X2APIC) != 0;
+}
+
+bool processor_has_cet(void)
+{
+    if (cpuid(0, 0).eax < 7)
+        return false;
+    struct cpuid_regs r = cpuid(7, 0);
+    return (r.ecx & LEAF_7_ECX_SHSTK) || (r.edx & LEAF_7_EDX_IBT);
+}

@@ -1,0 +1,22 @@
+/*
+ * Vellum's own MSRs, for the first partition alone: what the hypervisor logs, and
+ * what its exits cost, while a system runs. CPUID leaf VELLUM_LEAF says that they are there.
+ */
+#ifndef HV_SYNTHETIC_DIAGNOSTICS_H
+#define HV_SYNTHETIC_DIAGNOSTICS_H
+
+#include "hv/base/arch.h"
+#include "hv/base/exit.h"
+#include "hypercalls/abi.h"
+
+#define VELLUM_MSR_FIRST VELLUM_MSR_LOG_LEVEL
+#define VELLUM_MSR_LAST  (VELLUM_MSR_EXIT_COUNT + EXIT_KIND_COUNT - 1)
+
+/* Leaves from VELLUM_LEAF on; those behind the last one are zero. */
+struct cpuid_regs diagnostics_leaf(uint32_t leaf);
+
+/* RDMSR and WRMSR of VELLUM_MSR_*, on the processor that runs it. False: #GP(0). No lock held. */
+bool diagnostics_read(uint32_t msr, uint64_t *value);
+bool diagnostics_write(uint32_t msr, uint64_t value);
+
+#endif
