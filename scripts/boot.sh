@@ -21,6 +21,8 @@ usage: scripts/boot.sh [options] KERNEL [CMDLINE] [--module FILE [CMDLINE]]...
   --net             a virtio network card (QEMU): 10.0.2.100 echoes what comes to its port 7
   --icount          QEMU's time counts instructions
   --one-thread      QEMU (tcg) runs its processors in turns, in one thread
+  --trace FILE      the instructions between the guest's first XCHG BX, BX and its second, its third
+                    and its fourth and so on, as Bochs disassembles them (Bochs, one processor)
   --input           standard input goes to the serial console, a terminal or not
 Standard output is the guest's serial console. Exit status: the value that the
 guest wrote to the debug-exit port (QEMU); 0 it powered the machine off; 1 on
@@ -38,6 +40,7 @@ complain() {
 # ---- arguments
 
 machine=qemu model= accel=tcg cpus=2 memory=512 hv_words= limit=0 bare= icount= disk= sata= net= input= threads=
+trace=
 image=${BUILD:-$root/build}/vellum.elf
 while [ $# -gt 0 ]; do
     case $1 in
@@ -46,7 +49,8 @@ while [ $# -gt 0 ]; do
     --net) net=1; shift; continue ;;
     --input) input=1; shift; continue ;;
     --one-thread) threads=,thread=single; shift; continue ;;
-    --machine | --model | --accel | --cpus | --memory | --hv | --timeout | --image | --disk | --sata)
+    --machine | --model | --accel | --cpus | --memory | --hv | --timeout | --image | --disk | --sata | \
+        --trace)
         [ $# -ge 2 ] || usage ;;
     -*) usage ;;
     *) break ;;
@@ -62,6 +66,7 @@ while [ $# -gt 0 ]; do
     --image) image=$2 ;;
     --disk) disk=$2 ;;
     --sata) sata=$2 ;;
+    --trace) trace=$2 ;;
     esac
     shift 2
 done
@@ -82,6 +87,7 @@ bochs-amd) model=${model:-zambezi} ;;
 *) usage ;;
 esac
 case $accel in tcg | kvm) ;; *) usage ;; esac
+if [ -n "$trace" ] && { [ "$machine" = qemu ] || [ "$cpus" != 1 ]; }; then usage; fi
 for number in "$cpus" "$memory" "$limit"; do
     case $number in *[!0-9]* | '') usage ;; esac
 done
@@ -205,6 +211,14 @@ vellum_iso() {
         "$command_line" ${words[@]+"${words[@]}"} >"$work/mkiso.log" 2>&1
 }
 
+# Bochs's debugger stops at each XCHG BX, BX, and then reads its next lines.
+prepare_trace() {
+    echo 'magic_break: enabled=1' >>"$work/bochsrc"
+    for _ in $(seq 100); do
+        printf '%s\n' 'trace on' c 'trace off' c
+    done >>"$work/continue"
+}
+
 prepare_bochs() {
     local serial="mode=file, dev=$work/serial"
     [ -z "$input" ] || serial="mode=term, dev=$work/terminal"
@@ -232,6 +246,7 @@ info: action=report
 debug: action=ignore
 END
     echo c >"$work/continue"
+    [ -z "$trace" ] || prepare_trace
     command=(bochs -q -f "$work/bochsrc" -rc "$work/continue")
 }
 
@@ -290,6 +305,8 @@ exec 4>&- 5>&- 6>&-
 [ ! -e "$work/terminal" ] || kill "$relay_pid" 2>/dev/null
 wait "$relay_pid" $monitor_pid 2>/dev/null
 relay_pid='' monitor_pid=''
+
+[ -z "$trace" ] || sed -n '/^Tracing enabled/,/^Tracing disabled/p' "$work/bochs.out" >"$trace"
 
 # ---- the verdict
 
