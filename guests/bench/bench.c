@@ -2,12 +2,16 @@
  * What an exit costs, in TSC ticks. On Bochs, and on QEMU with an instruction
  * count, a tick is one instruction, and two runs agree to the digit. Each
  * figure is printed as "bench: NAME TICKS": one round trip in this guest's
- * view, its loop included.
+ * view, its loop included. With the word "trace" on its command line it prints
+ * "trace: NAME ROUNDS" instead and puts some warm round trips between two
+ * XCHG BX, BX, where Bochs's debugger starts and ends its list of instructions.
  */
 #include "guests/bench/bench.h"
 
 #define ROUNDS 10000
 #define TIMES  1000 /* of what takes longer */
+#define WARM   100  /* before what is traced */
+#define TRACED 10
 
 static uint64_t per_round(uint64_t ticks, uint64_t rounds)
 {
@@ -19,11 +23,25 @@ static void report(const char *name, uint64_t ticks, uint64_t rounds)
     print("bench: %s %lu\n", name, per_round(ticks, rounds));
 }
 
+/* The first rounds warm up: what is done once is not in the list. */
+static void trace(const char *name, void (*rounds)(uint64_t rounds))
+{
+    rounds(WARM);
+    print("trace: %s %u\n", name, TRACED);
+    bench_break();
+    rounds(TRACED);
+    bench_break();
+}
+
+static void hypercalls(uint64_t rounds)
+{
+    bench_hypercalls(rounds, HVCALL_GET_PARTITION_ID, (uint64_t)hv_output_page());
+}
+
 static void measure_hypercall(void)
 {
-    uint64_t output = (uint64_t)hv_output_page();
     uint64_t start = rdtsc();
-    bench_hypercalls(ROUNDS, HVCALL_GET_PARTITION_ID, output);
+    hypercalls(ROUNDS);
     uint64_t ticks = rdtsc() - start;
     tap_ok(*(uint64_t *)hv_output_page() != 0, "GetPartitionId answers");
     report("hypercall", ticks, ROUNDS);
@@ -95,20 +113,49 @@ static uint64_t dispatch_input(const struct child *child)
     return (uint64_t)in;
 }
 
+/* The input page says whom. */
+static void dispatches(uint64_t rounds)
+{
+    uint64_t input = (uint64_t)hv_input_page(), output = (uint64_t)hv_output_page();
+    for (uint64_t n = 0; n < rounds; n++)
+        hypercall(HVCALL_DISPATCH_VP, input, output);
+}
+
 /* The child sits on an OUT that nobody steps over. */
-static void measure_dispatch(struct child *child)
+static void prepare_dispatch(struct child *child)
 {
     child_load(child, CHILD_CODE, bench_out, bench_out_end);
     child_enter_long(child, 0, CHILD_CODE);
     tap_equal(child_run(child, 0), HV_MESSAGE_IO_PORT, "the child stops at its OUT");
-    uint64_t input = dispatch_input(child), output = (uint64_t)hv_output_page();
+    dispatch_input(child);
+}
+
+static void check_dispatch(void)
+{
+    const struct hv_output_dispatch_vp *out = hv_output_page();
+    tap_equal(out->event, HV_DISPATCH_EVENT_INTERCEPT, "and each dispatch ends there");
+}
+
+static void measure_dispatch(struct child *child)
+{
+    prepare_dispatch(child);
     uint64_t start = rdtsc();
-    for (unsigned n = 0; n < TIMES; n++)
-        hypercall(HVCALL_DISPATCH_VP, input, output);
+    dispatches(TIMES);
     uint64_t ticks = rdtsc() - start;
-    tap_equal(((struct hv_output_dispatch_vp *)output)->event, HV_DISPATCH_EVENT_INTERCEPT,
-              "and each dispatch ends there");
+    check_dispatch();
     report("dispatch-io", ticks, TIMES);
+}
+
+static void trace_all(void)
+{
+    struct child child;
+    child_open(&child, 1, CHILD_MAP_ALL);
+    trace("hypercall", hypercalls);
+    trace("cpuid", bench_cpuids);
+    prepare_dispatch(&child);
+    trace("dispatch-io", dispatches);
+    check_dispatch();
+    tap_ok(child_close(&child), "the child is gone");
 }
 
 /* The child reads the TSC, then an unmapped page; the parent reads the TSC when it is told. */
@@ -137,6 +184,10 @@ static void measure_touch(struct child *child)
 void guest_main(void)
 {
     hypercall_init();
+    if (option_word("trace")) {
+        trace_all();
+        return;
+    }
     if (!option_word("children-only")) {
         measure_loop();
         measure_hypercall();

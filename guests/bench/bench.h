@@ -12,6 +12,9 @@ void bench_cpuids(uint64_t rounds);
 void bench_rdmsrs(uint64_t rounds, uint32_t msr);
 void bench_nothing(uint64_t rounds);
 
+/* XCHG BX, BX: a breakpoint for Bochs (boot.sh --trace), nothing elsewhere. */
+void bench_break(void);
+
 /* The child's: OUT for ever; RDTSC and then a read of BENCH_UNMAPPED. */
 extern const char bench_out[], bench_out_end[], bench_touch[], bench_touch_end[];
 

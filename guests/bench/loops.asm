@@ -5,7 +5,7 @@ default rel
 extern hypercall_page
 section .text
 
-global bench_hypercalls, bench_cpuids, bench_rdmsrs, bench_nothing
+global bench_hypercalls, bench_cpuids, bench_rdmsrs, bench_nothing, bench_break
 bench_hypercalls:
     push rbx
     mov rbx, rdi
@@ -41,6 +41,10 @@ bench_rdmsrs:
 bench_nothing:
     dec rdi
     jnz bench_nothing
+    ret
+
+bench_break:
+    xchg bx, bx
     ret
 
 section .rodata
