@@ -3,14 +3,18 @@
 
 Boots guests/bench on each machine, prints its figures beside those of KVM and
 Xen (measured with the same loops on the same emulators) and beside what we aim
-at, and writes build/bench.json and build/bench.svg. A target that is missed is
-printed as missed; the exit status is 1 only when a machine gave no figures.
+at, and writes build/bench.json and build/bench.svg. Bochs's debugger lists what
+a round trip executes, of which those instructions are counted that cost much on
+a real machine or leave a nested hypervisor. A target that is missed is printed
+as missed; the exit status is 1 only when a machine gave no figures.
 """
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -47,6 +51,28 @@ OTHERS = {
     },
 }
 
+# Whose instructions are counted, as the guest calls them (word "trace"), and their titles.
+TRACED = {"hypercall": "hypercall", "cpuid": "CPUID", "dispatch-io": "DispatchVp, I/O"}
+
+# What is counted: words, instructions, the machines that have them. "locked" are those with a LOCK
+# prefix and XCHG with memory.
+COUNTED = [
+    ("VMREAD", ["vmread"], "bochs-intel"),
+    ("VMWRITE", ["vmwrite"], "bochs-intel"),
+    ("VMPTRLD, VMCLEAR", ["vmptrld", "vmclear"], "bochs-intel"),
+    ("INVEPT, INVVPID", ["invept", "invvpid"], "bochs-intel"),
+    ("VMLOAD, VMSAVE", ["vmload", "vmsave"], "bochs-amd"),
+    ("CLGI, STGI", ["clgi", "stgi"], "bochs-amd"),
+    ("INVLPGA", ["invlpga"], "bochs-amd"),
+    ("RDMSR", ["rdmsr"], "bochs-intel bochs-amd"),
+    ("WRMSR", ["wrmsr"], "bochs-intel bochs-amd"),
+    ("XSETBV", ["xsetbv"], "bochs-intel bochs-amd"),
+    ("locked instructions", ["locked"], "bochs-intel bochs-amd"),
+    ("entries: VMLAUNCH, VMRESUME", ["vmlaunch", "vmresume"], "bochs-intel"),
+    ("entries: VMRUN", ["vmrun"], "bochs-amd"),
+]
+ENTRIES = {"vmlaunch", "vmresume", "vmrun"}
+
 # The parts of the hypervisor, by file name; what no pattern takes is the core.
 PARTS = [
     ("loading kernels", r"boot/.*"),
@@ -62,9 +88,9 @@ IMAGE_TARGET = 256 * 1024
 MEMORY_TARGET = 24 * 1024  # KiB
 
 
-def boot(arguments, guest):
+def boot(arguments, guest, *words):
     command = [os.path.join(ROOT, "scripts/boot.sh"), *arguments, "--timeout", "300",
-               os.path.join(BUILD, "guests", guest + ".elf")]
+               os.path.join(BUILD, "guests", guest + ".elf"), *words]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, errors="replace",
                           check=False).stdout
 
@@ -80,6 +106,39 @@ def measure(machine):
         if found:
             figures["boot"] = int(found.group(1))
     return figures
+
+
+def count(listing):
+    """How often each instruction is in a listing of Bochs's debugger; None if one is missing."""
+    counts, name = Counter(), None
+    for line in listing.splitlines():
+        if not line.startswith("(0).["):
+            continue
+        found = re.search(r"ctxt\): (lock )?(?:rep\w* )?(\w+) ?(.*?) *; [0-9a-f]+$", line)
+        if found:
+            lock, name, operands = found.groups()
+            counts[name] += 1
+            counts["locked"] += bool(lock or (name == "xchg" and "[" in operands))
+        elif name not in ENTRIES:  # only what a child executes may be out of the debugger's sight
+            return None
+    return counts
+
+
+def per_round(counts, rounds):
+    names = [name for _, names, _ in COUNTED for name in names if counts[name]]
+    return {name: counts[name] / rounds for name in names}
+
+
+def trace(machine):
+    """{kind of round trip: {instruction: how often in one}}, as Bochs's debugger lists them."""
+    with tempfile.NamedTemporaryFile("r", prefix="vellum.") as file:
+        output = boot([*MACHINES[machine][1], "--cpus", "1", "--trace", file.name], "bench", "trace")
+        listings = file.read().split("Tracing enabled")[1:]
+    kinds = re.findall(r"^trace: (\S+) (\d+)$", output, re.M)
+    counts = [count(listing) for listing in listings]
+    if len(kinds) != len(counts) or None in counts:
+        return {}
+    return {kind: per_round(counts, int(rounds)) for (kind, rounds), counts in zip(kinds, counts)}
 
 
 def memory_kept():
@@ -135,6 +194,20 @@ def print_table(results):
             print(row)
 
 
+def print_traces(traces):
+    for machine, kinds in traces.items():
+        print(f"\n{MACHINES[machine][0]}: what a round trip executes")
+        print(f"  {'':30}" + "".join(f"{title:>17}" for title in TRACED.values()))
+        for words, names, machines in COUNTED:
+            if machine not in machines.split():
+                continue
+            row = f"  {words:30}"
+            for kind in TRACED:
+                value = sum(kinds[kind].get(name, 0) for name in names) if kind in kinds else "-"
+                row += f"{value:>17}" if value == "-" else f"{value:>17g}"
+            print(row)
+
+
 def print_rest(results, sizes):
     print()
     for machine in ("bochs-intel", "bochs-amd"):
@@ -182,22 +255,27 @@ def svg(results):
 
 
 def main():
+    traced = ["bochs-intel", "bochs-amd"]
     with ThreadPoolExecutor(2) as pool:
         results = dict(zip(MACHINES, pool.map(measure, MACHINES)))
+        traces = dict(zip(traced, pool.map(trace, traced)))
     sizes = {
         "image": os.path.getsize(os.path.join(BUILD, "vellum.elf")),
         "memory": memory_kept(),
         "lines": lines_of_code(),
     }
     print_table(results)
+    print_traces(traces)
     print_rest(results, sizes)
     with open(os.path.join(BUILD, "bench.json"), "w", encoding="utf-8") as file:
-        json.dump({"vellum": results, "others": OTHERS, "sizes": sizes}, file, indent=2)
+        json.dump({"vellum": results, "executes": traces, "others": OTHERS, "sizes": sizes}, file,
+                  indent=2)
         file.write("\n")
     with open(os.path.join(BUILD, "bench.svg"), "w", encoding="utf-8") as file:
         file.write(svg(results))
     print(f"\nwritten: {BUILD}/bench.json, {BUILD}/bench.svg")
-    return 0 if all("hypercall" in figures for figures in results.values()) else 1
+    complete = [*results.values(), *traces.values()]
+    return 0 if all("hypercall" in figures for figures in complete) else 1
 
 
 if __name__ == "__main__":
