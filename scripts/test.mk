@@ -76,7 +76,7 @@ run-linux: $(BUILD)/vellum.elf
 bench-linux: $(BUILD)/vellum.elf
 	@BUILD=$(BUILD) python3 scripts/bench_linux.py $(BENCH_OPTIONS)
 
-bench: $(BUILD)/vellum.elf $(BUILD)/guests/bench.elf
+bench: $(BUILD)/vellum.elf $(BUILD)/guests/bench.elf $(BUILD)/guests/hello.elf
 	@BUILD=$(BUILD) python3 scripts/bench.py
 
 .PHONY: host-tests test lint fuzz run run-linux bench bench-linux
