@@ -7,7 +7,7 @@ OBJCOPY := $(CROSS)objcopy
 NASM    := nasm
 BUILD   := build
 
-WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Werror
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wno-unused-parameter -Werror
 CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
           -fno-strict-aliasing -mno-red-zone -mgeneral-regs-only -mcmodel=small $(WARNINGS) -I.
 

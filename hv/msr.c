@@ -1,240 +1,191 @@
 /*
- * MSRs that exit: the architectural ones. The first partition reads and writes
- * most MSRs without an exit; what comes here is what would show or touch the
- * virtualization beneath it. A child has the few MSRs of this file and no others.
+ * MSRs that exit. The first partition reads and writes most MSRs without an exit; what is here
+ * is what would show or touch the virtualization beneath it. A child has the few MSRs of its
+ * table and no others. Both have the hypervisor's own (hv/synthetic/msrs.c).
  */
 #include "hv/msr.h"
 
 #include "hv/base/arch.h"
 #include "hv/base/console.h"
-#include "hv/base/features.h"
 #include "hv/machine/apic.h"
 #include "hv/model/partition.h"
-#include "hv/synthetic/diagnostics.h"
+#include "hv/model/rules.h"
+#include "hv/model/vp_msrs.h"
 #include "hv/synthetic/msrs.h"
-#include "hypercalls/abi.h"
 
 #define FEATURE_CONTROL_LOCKED 1UL
 #define VM_CR_SVM_LOCKED       (BIT(3) | BIT(4)) /* LOCK and SVMDIS, APM 15.30.1 */
 #define MTRR_ENABLE            BIT(11)
-#define MSR_UCODE_REVISION     0x8B
-#define MSR_UCODE_WRITE        0x79
-#define MSR_UCODE_WRITE_AMD    0xC0010020
 
-/* EFER bits that this processor has, less SVME. */
-static uint64_t efer_allowed(void)
+static bool read_apic_base(struct vp *vp, uint32_t msr, uint64_t *value)
 {
-    static uint64_t allowed;
-    if (allowed == 0) {
-        struct cpuid_regs r = cpuid(0x80000001, 0);
-        allowed = EFER_LME | EFER_LMA;
-        if (r.edx & BIT(11))
-            allowed |= EFER_SCE;
-        if (r.edx & BIT(20))
-            allowed |= EFER_NXE;
-        if (r.edx & BIT(25))
-            allowed |= BIT(14); /* FFXSR */
-    }
-    return allowed;
+    *value = vp->apic_base;
+    return true;
 }
 
-static bool efer_write(struct vp *vp, uint64_t value)
+/* As a firmware leaves them that has locked VT-x or SVM off; #GP where they do not exist. */
+static bool read_locked(struct vp *vp, uint32_t msr, uint64_t *value)
+{
+    if (!rdmsr_safe(msr, value))
+        return false;
+    *value = msr == MSR_FEATURE_CONTROL ? FEATURE_CONTROL_LOCKED : VM_CR_SVM_LOCKED;
+    return true;
+}
+
+static bool read_efer(struct vp *vp, uint32_t msr, uint64_t *value)
+{
+    vp_sync(vp);
+    *value = vp->state.efer;
+    return true;
+}
+
+static enum msr_result write_efer(struct vp *vp, uint32_t msr, uint64_t value)
 {
     vp_sync(vp);
     uint64_t old = vp->state.efer;
-    if (value & ~efer_allowed())
-        return false;
-    if (((value ^ old) & EFER_LME) && (vp->state.cr0 & CR0_PG))
-        return false;
+    if (!efer_is_valid(value & ~(uint64_t)EFER_LMA, 0) ||
+        (((value ^ old) & EFER_LME) && (vp->state.cr0 & CR0_PG)))
+        return MSR_FAULT;
     vp_touch(vp);
     vp->state.efer = (value & ~(uint64_t)EFER_LMA) | (old & EFER_LMA);
+    return MSR_DONE;
+}
+
+static enum msr_result ignore_microcode(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    say_warn_of_guest("VP %u: a microcode update was ignored", vp->index);
+    return MSR_DONE;
+}
+
+/* Memory types are those at boot. */
+static enum msr_result ignore_mtrr(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    uint64_t old;
+    if (!rdmsr_safe(msr, &old))
+        return MSR_FAULT;
+    /* While it changes others, a system switches all of them off for a moment. */
+    bool off = msr == MSR_MTRR_DEF_TYPE && !(value & MTRR_ENABLE);
+    if (old != value && !off)
+        say_warn_of_guest(
+            "VP %u changes MTRR 0x%x to 0x%lx: memory types stay as they were at boot", vp->index,
+            msr, value);
+    return MSR_DONE;
+}
+
+/* What exits on VT-x, what on AMD-V, and what becomes of it. */
+/* clang-format off */
+#define ONE(NAME, vtx, amdv, ...)  {MSR_##NAME, MSR_##NAME, vtx, amdv, __VA_ARGS__}
+#define HYPERVISORS_OWN \
+    {SYNTHETIC_MSR_FIRST, SYNTHETIC_MSR_LAST, MSR_BOTH, MSR_BOTH, \
+     .read = synthetic_read, .write = synthetic_write}
+
+static const struct msr_row rows_of_first[] = {
+    ONE(APIC_BASE,          MSR_BOTH,  MSR_BOTH,  .read = read_apic_base, .write = apic_write_base),
+    HYPERVISORS_OWN,
+    ONE(X2APIC_ICR,         MSR_WRITE, MSR_WRITE, .write = apic_write_x2apic_icr),
+    ONE(EFER,               0,         MSR_BOTH,  .read = read_efer, .write = write_efer),
+    ONE(FEATURE_CONTROL,    MSR_BOTH,  MSR_BOTH,  .read = read_locked),
+    ONE(VM_CR,              0,         MSR_BOTH,  .read = read_locked),
+    {MSR_VM_CR + 1, MSR_SVM_LAST, 0,   MSR_BOTH,  .read = NULL},
+    {MSR_VMX_FIRST, MSR_VMX_LAST, MSR_BOTH, 0,    .read = NULL},
+    ONE(PERF_CAPABILITIES,  MSR_BOTH,  MSR_BOTH,  .read = NULL),
+    ONE(BIOS_UPDT_TRIG,     MSR_WRITE, MSR_WRITE, .write = ignore_microcode),
+    ONE(PATCH_LOADER,       0,         MSR_WRITE, .write = ignore_microcode),
+    {MSR_MTRR_PHYSBASE0, MSR_MTRR_PHYS_LAST, MSR_WRITE, MSR_WRITE, .write = ignore_mtrr},
+    {MSR_MTRR_FIX64K, MSR_MTRR_FIX_LAST, MSR_WRITE, MSR_WRITE, .write = ignore_mtrr},
+    ONE(MTRR_DEF_TYPE,      MSR_WRITE, MSR_WRITE, .write = ignore_mtrr),
+    /* VT-x switches these by hand: its decoder carries the writes out (vmx/state.c). */
+    {MSR_STAR, MSR_SFMASK,  MSR_WRITE, 0,         .write = NULL},
+    ONE(TSC_AUX,            MSR_WRITE, 0,         .write = NULL),
+};
+/* clang-format on */
+const struct msr_policy msrs_of_first = MSR_POLICY(rows_of_first);
+
+static bool read_tsc(struct vp *vp, uint32_t msr, uint64_t *value)
+{
+    *value = rdtsc() + vp->state.tsc_offset;
     return true;
 }
 
-static bool pat_valid(uint64_t value)
+static bool read_zero(struct vp *vp, uint32_t msr, uint64_t *value)
 {
-    for (unsigned i = 0; i < 8; i++) {
-        uint8_t type = (uint8_t)(value >> (8 * i));
-        if (type > 7 || type == 2 || type == 3)
-            return false;
-    }
+    *value = 0;
     return true;
 }
 
-static bool is_mtrr(uint32_t msr)
+/* clang-format off */
+#define REGISTER(field, NAME, kind, vtx, amdv) \
+    ONE(NAME, vtx, amdv, .check = CHECK_##kind, .member = offsetof(struct vp_state, field))
+/* VT-x: seldom written, and written by an exit, so that saving the VP need not look at it. */
+#define SELDOM_WRITTEN(field, NAME, kind) REGISTER(field, NAME, kind, MSR_WRITE, 0),
+#define WRITTEN(field, NAME, kind)        REGISTER(field, NAME, kind, 0, 0),
+#define IN_VMCB(field, NAME, kind)        REGISTER(field, NAME, kind, MSR_WRITE, MSR_BOTH),
+
+static const struct msr_row rows_of_child[] = {
+    HYPERVISORS_OWN,
+    VP_MSRS_SYSENTER(SELDOM_WRITTEN)
+    VP_MSRS_SYSCALL(SELDOM_WRITTEN)
+    VP_MSRS_GS(WRITTEN)
+    VP_MSRS_PAT(IN_VMCB)
+    REGISTER(seg[SEG_FS].base, FS_BASE, CANONICAL, 0, 0),
+    REGISTER(seg[SEG_GS].base, GS_BASE, CANONICAL, 0, 0),
+    REGISTER(tsc_aux, TSC_AUX, 32_BITS, MSR_BOTH, MSR_BOTH),
+    ONE(EFER,         0,         MSR_BOTH, .read = read_efer, .write = write_efer),
+    ONE(TSC,          MSR_WRITE, MSR_BOTH, .read = read_tsc),
+    ONE(BIOS_SIGN_ID, MSR_BOTH,  MSR_BOTH, .read = read_zero),
+};
+/* clang-format on */
+const struct msr_policy msrs_of_child = MSR_POLICY(rows_of_child);
+
+static uint64_t *register_of(struct vp *vp, const struct msr_row *row)
 {
-    return (msr >= MSR_MTRR_PHYSBASE0 && msr < MSR_MTRR_PHYSBASE0 + 0x20) ||
-           (msr >= MSR_MTRR_FIX64K && msr <= 0x26F) || msr == MSR_MTRR_DEF_TYPE;
+    return (uint64_t *)((uint8_t *)&vp->state + row->member);
 }
 
-static bool first_read(struct vp *vp, uint32_t msr, uint64_t *value)
+/* The row for an MSR; one without anything when there is none. */
+static inline const struct msr_row *find(const struct vp *vp, uint32_t msr)
 {
-    switch (msr) {
-    case MSR_APIC_BASE:
-        *value = vp->apic_base;
-        return true;
-    case MSR_FEATURE_CONTROL: /* as a firmware leaves it that has locked VT-x off */
-        if (!rdmsr_safe(msr, value))
-            return false;
-        *value = FEATURE_CONTROL_LOCKED;
-        return true;
-    case MSR_EFER:
+    static const struct msr_row none;
+    const struct msr_policy *policy = vp->first ? &msrs_of_first : &msrs_of_child;
+    for (const struct msr_row *row = policy->rows; row != policy->end; row++)
+        if (msr - row->first <= row->last - row->first)
+            return row;
+    return &none;
+}
+
+static __attribute__((noinline)) bool read_otherwise(struct vp *vp, uint32_t msr, uint64_t *value,
+                                                     const struct msr_row *row)
+{
+    if (row->member) {
         vp_sync(vp);
-        *value = vp->state.efer;
-        return true;
-    case MSR_VM_CR:
-        if (!rdmsr_safe(msr, value))
-            return false;
-        *value = VM_CR_SVM_LOCKED;
-        return true;
-    default:
-        if (is_mtrr(msr))
-            return rdmsr_safe(msr, value);
-        if (msr >= VELLUM_MSR_FIRST && msr <= VELLUM_MSR_LAST)
-            return diagnostics_read(msr, value);
-        say_debug("VP %u read the unknown MSR 0x%x: #GP", vp->index, msr);
-        return false;
-    }
-}
-
-static bool first_write(struct vp *vp, uint32_t msr, uint64_t value)
-{
-    switch (msr) {
-    case MSR_APIC_BASE:
-        return apic_guest_set_base(vp, value);
-    case MSR_X2APIC_ICR:
-        return apic_guest_command(value);
-    case MSR_EFER:
-        return efer_write(vp, value);
-    case MSR_UCODE_WRITE:
-    case MSR_UCODE_WRITE_AMD:
-        say_warn_of_guest("VP %u: a microcode update was ignored", vp->index);
-        return true;
-    default:
-        break;
-    }
-    if (msr >= VELLUM_MSR_FIRST && msr <= VELLUM_MSR_LAST)
-        return diagnostics_write(msr, value);
-    if (is_mtrr(msr)) {
-        uint64_t old;
-        if (!rdmsr_safe(msr, &old))
-            return false;
-        /* While it changes others, a system switches all of them off for a moment. */
-        bool off = msr == MSR_MTRR_DEF_TYPE && !(value & MTRR_ENABLE);
-        if (old != value && !off)
-            say_warn_of_guest(
-                "VP %u changes MTRR 0x%x to 0x%lx: memory types stay as they were at boot",
-                vp->index, msr, value);
+        *value = *register_of(vp, row);
         return true;
     }
-    say_debug("VP %u wrote 0x%lx to the unknown MSR 0x%x: #GP", vp->index, value, msr);
+    say_debug("VP %u of partition %lu read MSR 0x%x: #GP", vp->index, vp->partition->id, msr);
     return false;
 }
 
-/* The MSR's place in the neutral state, for a child; NULL when it is none of those. */
-static uint64_t *child_register(struct vp *vp, uint32_t msr)
+static __attribute__((noinline)) enum msr_result
+write_otherwise(struct vp *vp, uint32_t msr, uint64_t value, const struct msr_row *row)
 {
-    struct vp_state *s = &vp->state;
-    switch (msr) {
-    case MSR_SYSENTER_CS:
-        return &s->sysenter_cs;
-    case MSR_SYSENTER_ESP:
-        return &s->sysenter_esp;
-    case MSR_SYSENTER_EIP:
-        return &s->sysenter_eip;
-    case MSR_STAR:
-        return &s->star;
-    case MSR_LSTAR:
-        return &s->lstar;
-    case MSR_CSTAR:
-        return &s->cstar;
-    case MSR_SFMASK:
-        return &s->sfmask;
-    case MSR_FS_BASE:
-        return &s->seg[SEG_FS].base;
-    case MSR_GS_BASE:
-        return &s->seg[SEG_GS].base;
-    case MSR_KERNEL_GS_BASE:
-        return &s->kernel_gs_base;
-    case MSR_PAT:
-        return &s->pat;
-    case MSR_EFER:
-        return &s->efer;
-    case MSR_TSC_AUX:
-        return &s->tsc_aux;
-    default:
-        return NULL;
+    if (row->member && value_is_valid((enum value_check)row->check, value, 0)) {
+        vp_touch(vp);
+        *register_of(vp, row) = value;
+        return MSR_DONE;
     }
-}
-
-static bool holds_address(uint32_t msr)
-{
-    return msr == MSR_LSTAR || msr == MSR_CSTAR || msr == MSR_FS_BASE || msr == MSR_GS_BASE ||
-           msr == MSR_KERNEL_GS_BASE || msr == MSR_SYSENTER_ESP || msr == MSR_SYSENTER_EIP;
-}
-
-static bool child_read(struct vp *vp, uint32_t msr, uint64_t *value)
-{
-    switch (msr) {
-    case MSR_TSC:
-        *value = rdtsc() + vp->state.tsc_offset;
-        return true;
-    case MSR_UCODE_REVISION:
-        *value = 0;
-        return true;
-    default:
-        break;
-    }
-    vp_sync(vp);
-    const uint64_t *place = child_register(vp, msr);
-    if (!place)
-        return false;
-    *value = *place;
-    return true;
-}
-
-static bool child_write(struct vp *vp, uint32_t msr, uint64_t value)
-{
-    if (msr == MSR_EFER)
-        return efer_write(vp, value);
-    if ((msr == MSR_PAT && !pat_valid(value)) ||
-        (holds_address(msr) && !address_is_canonical(value)) ||
-        (msr == MSR_TSC_AUX && value > UINT32_MAX))
-        return false;
-    vp_sync(vp);
-    uint64_t *place = child_register(vp, msr);
-    if (!place)
-        return false;
-    vp_touch(vp);
-    *place = value;
-    return true;
-}
-
-static bool is_apic_msr(uint32_t msr)
-{
-    return msr >= HV_MSR_EOI && msr <= HV_MSR_TPR;
-}
-
-static bool has_apic_msrs(const struct vp *vp)
-{
-    return vp->first && (vp->partition->privileges & PRIVILEGE_APIC_MSRS);
+    say_debug("VP %u of partition %lu wrote 0x%lx to MSR 0x%x: #GP", vp->index, vp->partition->id,
+              value, msr);
+    return MSR_FAULT;
 }
 
 bool msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
 {
-    if (is_apic_msr(msr))
-        return has_apic_msrs(vp) && apic_synthetic_read(msr, value);
-    if (msr >= 0x40000000 && msr <= 0x400001FF)
-        return synthetic_msr_read(vp, msr, value);
-    return vp->first ? first_read(vp, msr, value) : child_read(vp, msr, value);
+    const struct msr_row *row = find(vp, msr);
+    return row->read ? row->read(vp, msr, value) : read_otherwise(vp, msr, value, row);
 }
 
 enum msr_result msr_write(struct vp *vp, uint32_t msr, uint64_t value)
 {
-    if (is_apic_msr(msr))
-        return has_apic_msrs(vp) && apic_synthetic_write(vp, msr, value) ? MSR_DONE : MSR_FAULT;
-    if (msr >= 0x40000000 && msr <= 0x400001FF)
-        return synthetic_msr_write(vp, msr, value);
-    bool ok = vp->first ? first_write(vp, msr, value) : child_write(vp, msr, value);
-    return ok ? MSR_DONE : MSR_FAULT;
+    const struct msr_row *row = find(vp, msr);
+    return row->write ? row->write(vp, msr, value) : write_otherwise(vp, msr, value, row);
 }

@@ -1,4 +1,4 @@
-/* What a panic, and a first partition that shuts down, print: registers, control block, last exits. */
+/* What a panic and a first partition that shuts down print: registers, control block, exits. */
 #include "hv/report.h"
 
 #include "hv/base/console.h"

@@ -166,7 +166,6 @@ bool call_expired(const struct call *call)
 /* Only says that the caller spins; there is nobody to run instead. */
 uint32_t call_notify_long_spin_wait(struct call *call)
 {
-    (void)call;
     return HV_STATUS_SUCCESS;
 }
 

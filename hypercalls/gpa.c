@@ -402,7 +402,6 @@ struct release {
 
 static bool release_visit(struct space *space, gpn_t gpn, const struct mapping *m, void *context)
 {
-    (void)space;
     struct release *r = context;
     if (r->leaves >= RELEASE_AT_LEAST && call_expired(r->call)) {
         r->stopped = true;

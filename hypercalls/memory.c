@@ -25,7 +25,6 @@ struct search {
 
 static bool visit(struct space *space, gpn_t gpn, const struct mapping *m, void *context)
 {
-    (void)space;
     struct search *search = context;
     if (search->spn < m->spn || search->spn - m->spn >= 1UL << (9 * m->level))
         return true;

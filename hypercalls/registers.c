@@ -29,168 +29,221 @@
 #include "hv/model/rules.h"
 #include "hv/model/statepage.h"
 
-#define XMM_REGISTERS 16
-
-/* Names that are one 64-bit field, and what its values must be. */
-enum check {
-    CHECK_NONE,
-    CHECK_CANONICAL,
-    CHECK_32_BITS,
-    CHECK_CR8,
-    CHECK_GPA,
-    CHECK_PAT,
-    CHECK_RFLAGS,
-    CHECK_CR0,
-    CHECK_CR4,
-    CHECK_EFER,
-    CHECK_XFEM,
-};
-
-#define FIELD(member) offsetof(struct vp_state, member)
-
-static const struct plain {
-    uint32_t name;
-    uint16_t offset;
-    uint8_t check;
-} plain_registers[] = {
-    {HV_REGISTER_RIP, FIELD(rip), CHECK_CANONICAL},
-    {HV_REGISTER_RFLAGS, FIELD(rflags), CHECK_RFLAGS},
-    {HV_REGISTER_CR0, FIELD(cr0), CHECK_CR0},
-    {HV_REGISTER_CR2, FIELD(cr2), CHECK_NONE},
-    {HV_REGISTER_CR3, FIELD(cr3), CHECK_GPA},
-    {HV_REGISTER_CR4, FIELD(cr4), CHECK_CR4},
-    {HV_REGISTER_CR8, FIELD(cr8), CHECK_CR8},
-    {HV_REGISTER_XFEM, FIELD(xcr0), CHECK_XFEM},
-    {HV_REGISTER_DR0 + 0, FIELD(dr[0]), CHECK_NONE},
-    {HV_REGISTER_DR0 + 1, FIELD(dr[1]), CHECK_NONE},
-    {HV_REGISTER_DR0 + 2, FIELD(dr[2]), CHECK_NONE},
-    {HV_REGISTER_DR0 + 3, FIELD(dr[3]), CHECK_NONE},
-    {HV_REGISTER_DR6, FIELD(dr6), CHECK_32_BITS},
-    {HV_REGISTER_DR7, FIELD(dr7), CHECK_32_BITS},
-    {HV_REGISTER_EFER, FIELD(efer), CHECK_EFER},
-    {HV_REGISTER_KERNEL_GS_BASE, FIELD(kernel_gs_base), CHECK_CANONICAL},
-    {HV_REGISTER_PAT, FIELD(pat), CHECK_PAT},
-    {HV_REGISTER_SYSENTER_CS, FIELD(sysenter_cs), CHECK_32_BITS},
-    {HV_REGISTER_SYSENTER_EIP, FIELD(sysenter_eip), CHECK_CANONICAL},
-    {HV_REGISTER_SYSENTER_ESP, FIELD(sysenter_esp), CHECK_CANONICAL},
-    {HV_REGISTER_STAR, FIELD(star), CHECK_NONE},
-    {HV_REGISTER_LSTAR, FIELD(lstar), CHECK_CANONICAL},
-    {HV_REGISTER_CSTAR, FIELD(cstar), CHECK_CANONICAL},
-    {HV_REGISTER_SFMASK, FIELD(sfmask), CHECK_32_BITS},
-};
-
-static const struct plain *find_plain(uint32_t name)
+/* What hv/model/fpu.c swaps: in the processor, not in vp->state, while its VP is the calling one. */
+static bool is_swapped(uint32_t name)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(plain_registers); i++)
-        if (plain_registers[i].name == name)
-            return &plain_registers[i];
+    return (name >= HV_REGISTER_XMM0 && name < HV_REGISTER_XMM0 + 16) || name == HV_REGISTER_XFEM ||
+           (name >= HV_REGISTER_DR0 && name < HV_REGISTER_DR6);
+}
+
+/*
+ * A name, or `count` names in a row, is one 64-bit field of struct vp_state (offset) whose value
+ * must pass `check`; or it has functions. n: which of the names. Not to be set: no `set`.
+ */
+struct row {
+    uint32_t name;
+    uint8_t count;
+    uint8_t check; /* enum value_check */
+    uint16_t offset;
+    void (*get)(const struct vp *vp, unsigned n, struct hv_register_value *value);
+    uint32_t (*set)(struct vp *vp, unsigned n, const struct hv_register_value *value);
+};
+
+static void get_explicit_suspend(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    value->low = vp->explicit_suspend;
+}
+
+static void get_intercept_suspend(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    value->low = vp->intercept_suspend;
+}
+
+static uint32_t set_intercept_suspend(struct vp *vp, unsigned n,
+                                      const struct hv_register_value *value)
+{
+    if (value->low > 1 || (value->low && vp->first))
+        return HV_STATUS_INVALID_REGISTER_VALUE;
+    vp->intercept_suspend = value->low != 0;
+    return HV_STATUS_SUCCESS;
+}
+
+static void get_interruption(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    value->low = pending_interruption_of(&vp->state.event);
+}
+
+static uint32_t set_interruption(struct vp *vp, unsigned n, const struct hv_register_value *value)
+{
+    return pending_interruption_set(vp, value->low);
+}
+
+static void get_interrupt_state(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    value->low = interrupt_state_of(&vp->state);
+}
+
+static uint32_t set_interrupt_state(struct vp *vp, unsigned n,
+                                    const struct hv_register_value *value)
+{
+    return interrupt_state_set(&vp->state, value->low);
+}
+
+static void get_pending_event(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    value->low = vp->pending_event[0];
+    value->high = vp->pending_event[1];
+}
+
+static uint32_t set_pending_event(struct vp *vp, unsigned n, const struct hv_register_value *value)
+{
+    return pending_event_set(vp, value);
+}
+
+/* A register that is always zero. */
+static void get_zero(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+}
+
+static uint32_t set_zero(struct vp *vp, unsigned n, const struct hv_register_value *value)
+{
+    return value->low || value->high ? HV_STATUS_INVALID_REGISTER_VALUE : HV_STATUS_SUCCESS;
+}
+
+static void get_xmm(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    fpu_get_xmm(vp, n, value);
+}
+
+static uint32_t set_xmm(struct vp *vp, unsigned n, const struct hv_register_value *value)
+{
+    fpu_set_xmm(vp, n, value);
+    return HV_STATUS_SUCCESS;
+}
+
+static void get_segment(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    memcpy(value, &vp->state.seg[n], sizeof(*value));
+}
+
+static uint32_t set_segment(struct vp *vp, unsigned n, const struct hv_register_value *value)
+{
+    struct segment segment;
+    memcpy(&segment, value, sizeof(segment));
+    if (!segment_is_valid(&segment, n))
+        return HV_STATUS_INVALID_REGISTER_VALUE;
+    vp->state.seg[n] = segment;
+    return HV_STATUS_SUCCESS;
+}
+
+static void get_table(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    const struct descriptor_table *table = n == 0 ? &vp->state.idtr : &vp->state.gdtr;
+    value->low = (uint64_t)table->limit << 48;
+    value->high = table->base;
+}
+
+static uint32_t set_table(struct vp *vp, unsigned n, const struct hv_register_value *value)
+{
+    if (value->low << 16 || !address_is_canonical(value->high))
+        return HV_STATUS_INVALID_REGISTER_VALUE;
+    *(n == 0 ? &vp->state.idtr : &vp->state.gdtr) =
+        (struct descriptor_table){value->high, (uint16_t)(value->low >> 48)};
+    return HV_STATUS_SUCCESS;
+}
+
+static void get_tsc(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    value->low = rdtsc() + vp->state.tsc_offset;
+}
+
+static uint32_t set_tsc(struct vp *vp, unsigned n, const struct hv_register_value *value)
+{
+    vp->state.tsc_offset = value->low - rdtsc();
+    return HV_STATUS_SUCCESS;
+}
+
+static void get_apic_base(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    value->low = vp->apic_base;
+}
+
+static uint32_t set_apic_base(struct vp *vp, unsigned n, const struct hv_register_value *value)
+{
+    if (vp->first && value->low != vp->apic_base)
+        return HV_STATUS_INVALID_REGISTER_VALUE;
+    vp->apic_base = value->low;
+    return HV_STATUS_SUCCESS;
+}
+
+static void get_vp_index(const struct vp *vp, unsigned n, struct hv_register_value *value)
+{
+    value->low = vp->index;
+}
+
+/* clang-format off */
+#define FIELD(NAME, member, kind) \
+    {HV_REGISTER_##NAME, 1, CHECK_##kind, offsetof(struct vp_state, member), NULL, NULL}
+#define FIELDS(NAME, n, member, kind) \
+    {HV_REGISTER_##NAME, n, CHECK_##kind, offsetof(struct vp_state, member), NULL, NULL}
+#define CALLS(NAME, n, getter, setter) {HV_REGISTER_##NAME, n, CHECK_NONE, 0, getter, setter}
+#define MSR_FIELD(member, NAME, kind)  FIELD(NAME, member, kind),
+static const struct row rows[] = {
+    FIELDS(RAX, GPR_COUNT, gpr, NONE),
+    FIELD(RIP, rip, CANONICAL),
+    FIELD(RFLAGS, rflags, RFLAGS),
+    FIELD(CR0, cr0, CR0),
+    FIELD(CR2, cr2, NONE),
+    FIELD(CR3, cr3, GPA),
+    FIELD(CR4, cr4, CR4),
+    FIELD(CR8, cr8, CR8),
+    FIELD(XFEM, xcr0, XFEM),
+    FIELDS(DR0, 4, dr, NONE),
+    FIELD(DR6, dr6, 32_BITS),
+    FIELD(DR7, dr7, 32_BITS),
+    FIELD(EFER, efer, EFER),
+    VP_MSRS(MSR_FIELD)
+    CALLS(ES, SEG_COUNT, get_segment, set_segment),
+    CALLS(IDTR, 2, get_table, set_table), /* and GDTR */
+    CALLS(XMM0, 16, get_xmm, set_xmm),
+    CALLS(EXPLICIT_SUSPEND, 1, get_explicit_suspend, NULL), /* set_explicit_suspend, below */
+    CALLS(INTERCEPT_SUSPEND, 1, get_intercept_suspend, set_intercept_suspend),
+    CALLS(PENDING_INTERRUPTION, 1, get_interruption, set_interruption),
+    CALLS(INTERRUPT_STATE, 1, get_interrupt_state, set_interrupt_state),
+    CALLS(PENDING_EVENT0, 1, get_pending_event, set_pending_event),
+    CALLS(PENDING_EVENT1, 1, get_zero, set_zero),
+    CALLS(DELIVERABILITY, 1, get_zero, set_zero),
+    CALLS(TSC, 1, get_tsc, set_tsc),
+    CALLS(APIC_BASE, 1, get_apic_base, set_apic_base),
+    CALLS(VP_INDEX, 1, get_vp_index, NULL),
+};
+/* clang-format on */
+
+static const struct row *find(uint32_t name)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        if (name - rows[i].name < rows[i].count)
+            return &rows[i];
     return NULL;
 }
 
-/* What hv/model/fpu.c swaps: in the processor, not in vp->state, while the VP is the calling one. */
-static bool is_swapped(uint32_t name)
+static uint64_t *field_of(struct vp *vp, const struct row *row, unsigned n)
 {
-    return (name >= HV_REGISTER_XMM0 && name < HV_REGISTER_XMM0 + XMM_REGISTERS) ||
-           name == HV_REGISTER_XFEM || (name >= HV_REGISTER_DR0 && name < HV_REGISTER_DR6);
+    return (uint64_t *)((uint8_t *)&vp->state + row->offset) + n;
 }
 
-/* Names that are neither a general register nor in plain_registers. False: no such name. */
-static bool get_special(const struct vp *vp, uint32_t name, struct hv_register_value *value)
+/* False: no such name. */
+static bool get_register(struct vp *vp, uint32_t name, struct hv_register_value *value)
 {
-    const struct vp_state *s = &vp->state;
-    if (name >= HV_REGISTER_XMM0 && name < HV_REGISTER_XMM0 + XMM_REGISTERS) {
-        fpu_get_xmm(vp, name - HV_REGISTER_XMM0, value);
-        return true;
-    }
-    if (name >= HV_REGISTER_ES && name < HV_REGISTER_ES + SEG_COUNT) {
-        memcpy(value, &s->seg[name - HV_REGISTER_ES], sizeof(*value));
-        return true;
-    }
-    switch (name) {
-    case HV_REGISTER_EXPLICIT_SUSPEND:
-        value->low = vp->explicit_suspend;
-        return true;
-    case HV_REGISTER_INTERCEPT_SUSPEND:
-        value->low = vp->intercept_suspend;
-        return true;
-    case HV_REGISTER_PENDING_INTERRUPTION:
-        value->low = pending_interruption_of(&s->event);
-        return true;
-    case HV_REGISTER_INTERRUPT_STATE:
-        value->low = interrupt_state_of(s);
-        return true;
-    case HV_REGISTER_PENDING_EVENT0:
-        value->low = vp->pending_event[0];
-        value->high = vp->pending_event[1];
-        return true;
-    case HV_REGISTER_PENDING_EVENT1:
-        return true;
-    case HV_REGISTER_DELIVERABILITY:
-        value->low = vp->deliverability;
-        return true;
-    case HV_REGISTER_IDTR:
-    case HV_REGISTER_GDTR: {
-        const struct descriptor_table *table = name == HV_REGISTER_IDTR ? &s->idtr : &s->gdtr;
-        value->low = (uint64_t)table->limit << 48;
-        value->high = table->base;
-        return true;
-    }
-    case HV_REGISTER_TSC:
-        value->low = rdtsc() + s->tsc_offset;
-        return true;
-    case HV_REGISTER_APIC_BASE:
-        value->low = vp->apic_base;
-        return true;
-    case HV_REGISTER_VP_INDEX:
-        value->low = vp->index;
-        return true;
-    default:
+    const struct row *row = find(name);
+    *value = (struct hv_register_value){0};
+    if (!row)
         return false;
-    }
-}
-
-static bool get_register(const struct vp *vp, uint32_t name, struct hv_register_value *value)
-{
-    value->low = value->high = 0;
-    if (name >= HV_REGISTER_RAX && name < HV_REGISTER_RAX + GPR_COUNT) {
-        value->low = vp->state.gpr[name - HV_REGISTER_RAX];
-        return true;
-    }
-    const struct plain *plain = find_plain(name);
-    if (plain == NULL)
-        return get_special(vp, name, value);
-    value->low = *(const uint64_t *)((const uint8_t *)&vp->state + plain->offset);
+    if (row->get)
+        row->get(vp, name - row->name, value);
+    else
+        value->low = *field_of(vp, row, name - row->name);
     return true;
-}
-
-static bool plain_is_valid(const struct vp *vp, const struct plain *plain, uint64_t value,
-                           uint64_t old)
-{
-    switch ((enum check)plain->check) {
-    case CHECK_NONE:
-        return true;
-    case CHECK_CANONICAL:
-        return address_is_canonical(value);
-    case CHECK_32_BITS:
-        return value >> 32 == 0;
-    case CHECK_CR8:
-        return value <= 15;
-    case CHECK_GPA:
-        return value >> vp->partition->space.gpa_bits == 0;
-    case CHECK_PAT:
-        return pat_is_valid(value);
-    case CHECK_RFLAGS:
-        return rflags_are_valid(value);
-    case CHECK_CR0:
-        return cr0_is_valid(value, old);
-    case CHECK_CR4:
-        return cr4_is_valid(value, old);
-    case CHECK_EFER:
-        return efer_is_valid(value, old);
-    case CHECK_XFEM:
-        return xcr0_valid(value, vp->first ? xsave_features_first : xsave_features_child);
-    }
-    return false;
 }
 
 /*
@@ -212,82 +265,29 @@ static uint32_t set_explicit_suspend(const struct call *call, struct vp *vp, uin
     return HV_STATUS_SUCCESS;
 }
 
-static uint32_t set_descriptor_table(struct descriptor_table *table,
-                                     const struct hv_register_value *value)
+static bool field_is_valid(const struct vp *vp, const struct row *row, uint64_t value, uint64_t old)
 {
-    if (value->low << 16 || !address_is_canonical(value->high))
-        return HV_STATUS_INVALID_REGISTER_VALUE;
-    table->limit = (uint16_t)(value->low >> 48);
-    table->base = value->high;
-    return HV_STATUS_SUCCESS;
-}
-
-static uint32_t set_segment(struct vp *vp, unsigned index, const struct hv_register_value *value)
-{
-    struct segment segment;
-    memcpy(&segment, value, sizeof(segment));
-    if (!segment_is_valid(&segment, index))
-        return HV_STATUS_INVALID_REGISTER_VALUE;
-    vp->state.seg[index] = segment;
-    return HV_STATUS_SUCCESS;
-}
-
-static uint32_t set_special(struct vp *vp, uint32_t name, const struct hv_register_value *value)
-{
-    struct vp_state *s = &vp->state;
-    if (name >= HV_REGISTER_XMM0 && name < HV_REGISTER_XMM0 + XMM_REGISTERS) {
-        fpu_set_xmm(vp, name - HV_REGISTER_XMM0, value);
-        return HV_STATUS_SUCCESS;
-    }
-    if (name >= HV_REGISTER_ES && name < HV_REGISTER_ES + SEG_COUNT)
-        return set_segment(vp, name - HV_REGISTER_ES, value);
-    switch (name) {
-    case HV_REGISTER_INTERCEPT_SUSPEND:
-        if (value->low > 1 || (value->low && vp->first))
-            return HV_STATUS_INVALID_REGISTER_VALUE;
-        vp->intercept_suspend = value->low != 0;
-        return HV_STATUS_SUCCESS;
-    case HV_REGISTER_PENDING_INTERRUPTION:
-        return pending_interruption_set(vp, value->low);
-    case HV_REGISTER_INTERRUPT_STATE:
-        return interrupt_state_set(s, value->low);
-    case HV_REGISTER_PENDING_EVENT0:
-        return pending_event_set(vp, value);
-    case HV_REGISTER_PENDING_EVENT1:
-    case HV_REGISTER_DELIVERABILITY:
-        return value->low || value->high ? HV_STATUS_INVALID_REGISTER_VALUE : HV_STATUS_SUCCESS;
-    case HV_REGISTER_IDTR:
-        return set_descriptor_table(&s->idtr, value);
-    case HV_REGISTER_GDTR:
-        return set_descriptor_table(&s->gdtr, value);
-    case HV_REGISTER_TSC:
-        s->tsc_offset = value->low - rdtsc();
-        return HV_STATUS_SUCCESS;
-    case HV_REGISTER_APIC_BASE:
-        if (vp->first && value->low != vp->apic_base)
-            return HV_STATUS_INVALID_REGISTER_VALUE;
-        vp->apic_base = value->low;
-        return HV_STATUS_SUCCESS;
-    default: /* unknown, or the VP index */
-        return HV_STATUS_INVALID_PARAMETER;
-    }
+    if (row->check == CHECK_GPA)
+        return value >> vp->partition->space.gpa_bits == 0;
+    if (row->check == CHECK_XFEM)
+        return xcr0_valid(value, vp->first ? xsave_features_first : xsave_features_child);
+    return value_is_valid((enum value_check)row->check, value, old);
 }
 
 /* vp_touch was called; swapped registers of the calling VP are in vp->state. */
 static uint32_t set_register(struct vp *vp, uint32_t name, const struct hv_register_value *value)
 {
-    if (name >= HV_REGISTER_RAX && name < HV_REGISTER_RAX + GPR_COUNT) {
-        vp->state.gpr[name - HV_REGISTER_RAX] = value->low;
-        return HV_STATUS_SUCCESS;
-    }
-    const struct plain *plain = find_plain(name);
-    if (plain == NULL)
-        return set_special(vp, name, value);
-    uint64_t *field = (uint64_t *)((uint8_t *)&vp->state + plain->offset);
-    if (!plain_is_valid(vp, plain, value->low, *field))
+    const struct row *row = find(name);
+    if (!row || (row->get && !row->set))
+        return HV_STATUS_INVALID_PARAMETER;
+    unsigned n = name - row->name;
+    if (row->set)
+        return row->set(vp, n, value);
+    uint64_t *field = field_of(vp, row, n);
+    if (!field_is_valid(vp, row, value->low, *field))
         return HV_STATUS_INVALID_REGISTER_VALUE;
-    if (plain->check == CHECK_CR0 || plain->check == CHECK_GPA || plain->check == CHECK_CR4 ||
-        plain->check == CHECK_EFER)
+    if (row->check == CHECK_CR0 || row->check == CHECK_GPA || row->check == CHECK_CR4 ||
+        row->check == CHECK_EFER)
         vp->flush = true; /* the processor kept translations of the old paging */
     *field = value->low;
     return HV_STATUS_SUCCESS;

@@ -7,7 +7,7 @@
 
 #include "hv/base/types.h"
 
-/* The image lies at image_start, which is linked at image_base; [start, end) is to be handed out. */
+/* The image lies at image_start, linked at image_base; [start, end) is to be handed out. */
 void boot_memory_init(spa_t image_start, const void *image_base, spa_t start, spa_t end);
 
 /* Zeroed, page-aligned memory; boot only; boot_refuse when it is used up. */

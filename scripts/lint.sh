@@ -17,7 +17,7 @@ host='_(test|fuzz)\.c$|/fake/|unit_support|guests/linux/' # programs for the bui
 mapfile -t image_c < <(pick '\.c$' | grep -vE "$host")
 mapfile -t host_c < <(pick '\.c$' | grep -E "$host")
 
-image_flags='-std=gnu17 -ffreestanding -fno-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small -Wall -Wextra -I.'
+image_flags='-std=gnu17 -ffreestanding -fno-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small -Wall -Wextra -Wno-unused-parameter -I.'
 host_flags='-std=gnu17 -Iscripts/unit-include -I. -DDIRECT_MAP_BASE=0x200000000000UL'
 export image_flags host_flags
 jobs=$(nproc)

@@ -27,7 +27,7 @@ FUZZERS := $(patsubst %.c,$(BUILD)/fuzz/%,$(wildcard boot/*_fuzz.c hypercalls/*_
 
 # The direct map is an array (hv/base/phys.h). A fuzzer names what it links as a unit test does, in
 #     /* fuzz: x.c mm/pool.c */
-FUZZ_FLAGS := -std=gnu17 -O1 -g -DDIRECT_MAP_BASE=0x200000000000UL -Wall -Wextra -fno-strict-aliasing -I.
+FUZZ_FLAGS := -std=gnu17 -O1 -g -DDIRECT_MAP_BASE=0x200000000000UL -Wall -Wextra -Wno-unused-parameter -fno-strict-aliasing -I.
 FUZZ_CHECK := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
 fuzz-sources = $(1).c $(call with_groups,$(shell sed -n 's@^/\* fuzz: \(.*\) \*/$$@\1@p' $(1).c))

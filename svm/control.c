@@ -2,6 +2,7 @@
 #include "svm/svm.h"
 
 #include "hv/base/string.h"
+#include "hv/model/msr.h"
 #include "hv/model/partition.h"
 #include "mm/boot_memory.h"
 
@@ -10,61 +11,41 @@
 #define MSRPM_RANGE 0x2000u /* MSRs in each */
 #define IOPM_SIZE   0x3000  /* APM 15.10.1: 64 Ki ports and what a wide access at the end hits */
 
-/* MSRs that nothing else in the hypervisor names. */
-enum {
-    MSR_UCODE_TRIGGER_INTEL = 0x79,
-    MSR_UCODE_TRIGGER = 0xC0010020,
-    MSR_SVM_LAST = 0xC001011F, /* VM_CR and its neighbours belong to SVM and to firmware */
-};
-
-enum { MSR_READ = 1, MSR_WRITE = 2, MSR_BOTH = 3 };
-
 static uint8_t iopm_all[IOPM_SIZE] __attribute__((aligned(4096)));
 static uint8_t msrpm_first[MSRPM_SIZE] __attribute__((aligned(4096)));
 static uint8_t msrpm_child[MSRPM_SIZE] __attribute__((aligned(4096)));
 static uint8_t msrpm_all[MSRPM_SIZE] __attribute__((aligned(4096)));
 
+/* An MSR of none of them always exits. */
 static void msrpm_set(uint8_t *map, uint32_t msr, unsigned access)
 {
-    uint32_t range = msr < MSRPM_RANGE ? 0 : msr < 0xC0010000u ? 1 : 2;
+    static const uint32_t ranges[] = {0, 0xC0000000u, 0xC0010000u};
+    unsigned range = 0;
+    while (range < ARRAY_SIZE(ranges) && msr - ranges[range] >= MSRPM_RANGE)
+        range++;
+    if (range == ARRAY_SIZE(ranges))
+        return;
     uint32_t bit = range * 0x4000 + (msr & (MSRPM_RANGE - 1)) * 2;
     unsigned byte = map[bit / 8];
     byte &= ~(MSR_BOTH << bit % 8);
     map[bit / 8] = (uint8_t)(byte | access << bit % 8);
 }
 
-/* What the first partition, which otherwise owns the machine's MSRs, must not reach by itself. */
-static const struct {
-    uint32_t first, last;
-    unsigned access;
-} trapped[] = {
-    {MSR_APIC_BASE, MSR_APIC_BASE, MSR_BOTH},
-    {MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, MSR_BOTH},
-    {MSR_UCODE_TRIGGER_INTEL, MSR_UCODE_TRIGGER_INTEL, MSR_WRITE},
-    {MSR_PERF_CAPABILITIES, MSR_PERF_CAPABILITIES, MSR_BOTH},
-    {MSR_X2APIC_ICR, MSR_X2APIC_ICR, MSR_WRITE},
-    {MSR_EFER, MSR_EFER, MSR_BOTH},
-    {MSR_UCODE_TRIGGER, MSR_UCODE_TRIGGER, MSR_WRITE},
-    {MSR_VM_CR, MSR_SVM_LAST, MSR_BOTH},
-};
-
-/* What VMLOAD and VMSAVE switch is a child's own. */
-static const uint32_t free_in_child[] = {
-    MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR,         MSR_LSTAR,
-    MSR_CSTAR,   MSR_SFMASK,  MSR_SYSENTER_CS,    MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
-};
+/* All exits, or none does, but for what the policy says (hv/msr.c). */
+static void fill(uint8_t *map, int all, const struct msr_policy *policy)
+{
+    memset(map, all, MSRPM_SIZE);
+    for (const struct msr_row *row = policy->rows; row != policy->end; row++)
+        for (uint32_t msr = row->first; msr <= row->last; msr++)
+            msrpm_set(map, msr, row->amdv);
+}
 
 void svm_control_init(void)
 {
     memset(iopm_all, 0xFF, sizeof(iopm_all));
     memset(msrpm_all, 0xFF, sizeof(msrpm_all));
-    memset(msrpm_child, 0xFF, sizeof(msrpm_child));
-    for (unsigned i = 0; i < ARRAY_SIZE(free_in_child); i++)
-        msrpm_set(msrpm_child, free_in_child[i], 0);
-    memset(msrpm_first, 0, sizeof(msrpm_first));
-    for (unsigned i = 0; i < ARRAY_SIZE(trapped); i++)
-        for (uint32_t msr = trapped[i].first; msr <= trapped[i].last; msr++)
-            msrpm_set(msrpm_first, msr, trapped[i].access);
+    fill(msrpm_first, 0, &msrs_of_first);
+    fill(msrpm_child, 0xFF, &msrs_of_child);
 }
 
 /* Instructions of SVM itself exist for nobody. An INIT never comes; should one, its line tells. */

@@ -174,7 +174,7 @@ static const struct field fields[] = {
     FIELD(save.sysenter_cs),
     FIELD(save.sysenter_esp),
     FIELD(save.sysenter_eip),
-    FIELD(save.g_pat),
+    FIELD(save.pat),
     FIELD(save.debugctl),
     FIELD(save.branch_from),
     FIELD(save.branch_to),

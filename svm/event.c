@@ -9,6 +9,9 @@
  */
 #include "svm/svm.h"
 
+#include "hv/model/events.h"
+#include "hv/model/rules.h"
+
 #define DR6_STEP   BIT(14)
 #define DR6_BREAKS 0xFUL
 
@@ -30,22 +33,6 @@ static void step_begin(struct vp *vp, enum svm_armed kind)
 static bool is_software(const struct event *event)
 {
     return event->type >= EVENT_SOFT_INTERRUPT;
-}
-
-/* VMRUN would refuse others, APM 15.20. */
-static bool event_is_possible(const struct event *event)
-{
-    switch (event->type) {
-    case EVENT_EXCEPTION:
-    case EVENT_PRIVILEGED_SOFT:
-    case EVENT_SOFT_EXCEPTION:
-        return event->vector < 32 && event->vector != VECTOR_NMI;
-    case EVENT_INTERRUPT:
-    case EVENT_NMI:
-    case EVENT_SOFT_INTERRUPT:
-        return true;
-    }
-    return false;
 }
 
 /*
@@ -197,7 +184,7 @@ static void take_back_event(struct vp *vp, uint64_t info)
     }
     /* The guest's own INT n, INT3 or INTO: rip is still at it, and it will be executed again. */
     bool own_trap =
-        event.type == EVENT_EXCEPTION && (event.vector == VECTOR_BP || event.vector == 4);
+        event.type == EVENT_EXCEPTION && (event.vector == VECTOR_BP || event.vector == VECTOR_OF);
     if (event.type != EVENT_SOFT_INTERRUPT && !own_trap)
         vp->state.event = event;
 }
@@ -242,12 +229,12 @@ static bool step_end(struct vp *vp, struct vmcb *vmcb)
     if (vp->exception_bitmap & BIT(vector))
         return false;
     /* Again, and this time into the guest. Until then an NMI waits: it must not come between. */
-    if (vector != VECTOR_BP && vector != 4)
+    if (vector != VECTOR_BP && vector != VECTOR_OF)
         vp->state.event = (struct event){
             .valid = true,
             .type = EVENT_EXCEPTION,
             .vector = (uint8_t)vector,
-            .has_error = svm_exception_has_error(vector),
+            .has_error = exception_has_error_code((uint8_t)vector),
             .error = (uint32_t)vmcb->exit_info1,
         };
     if (vector == VECTOR_PF)

@@ -4,6 +4,7 @@
 #include "hv/base/apic.h"
 #include "hv/base/console.h"
 #include "hv/base/string.h"
+#include "hv/model/events.h"
 
 #define MAX_INSTRUCTION 15
 
@@ -19,13 +20,6 @@
 #define IO_REP        BIT(3)
 #define IO_SIZE_SHIFT 4
 #define IO_PORT_SHIFT 16
-
-bool svm_exception_has_error(unsigned vector)
-{
-    const uint32_t with_error = BIT(VECTOR_DF) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) |
-                                BIT(VECTOR_GP) | BIT(VECTOR_PF) | BIT(VECTOR_AC) | BIT(21);
-    return with_error >> vector & 1;
-}
 
 /*
  * The field is 0 on a processor that does not know the next RIP; then the
@@ -76,7 +70,7 @@ static void decode_exception(const struct vmcb *vmcb, struct exit *exit, unsigne
 {
     exit->kind = EXIT_EXCEPTION;
     exit->vector = (uint8_t)vector;
-    exit->has_error = svm_exception_has_error(vector);
+    exit->has_error = exception_has_error_code((uint8_t)vector);
     exit->error = exit->has_error ? (uint32_t)vmcb->exit_info1 : 0;
     exit->parameter = 0;
     if (vector == VECTOR_PF)

@@ -3,6 +3,7 @@
  * shadows, windows, the end of an NMI, what is made of a refused entry.
  */
 /* unit: svm/run.c svm/event.c svm/control.c svm/state.c hv/model/vp.c */
+/* unit: hv/model/rules.c hv/model/events.c hv/base/features.c */
 #define _GNU_SOURCE /* REG_RIP */
 #include "unit.h"
 
@@ -11,7 +12,8 @@
 
 #include "svm/svm.h"
 
-#include "hv/machine/apic.h"
+#include "hv/base/apic.h"
+#include "hv/model/msr.h"
 #include "hv/model/partition.h"
 
 #define VMCB_SPA 0x1000UL
@@ -59,6 +61,8 @@ static void script(const struct vp *entering, spa_t spa)
     vmcb->exit_int_info = 0;
     processor(vmcb);
 }
+
+const struct msr_policy msrs_of_first, msrs_of_child;
 
 spa_t image_phys(const void *p)
 {

@@ -1,12 +1,9 @@
 /* Register state between struct vp_state and the VMCB's save area. */
 #include "svm/svm.h"
 
-#define SEGMENT_DPL_SHIFT 5
-#define SEGMENT_WRITABLE  (1u << 1)
-#define SEGMENT_CODE      (1u << 3)
-#define SEGMENT_S         (1u << 4)
-#define SEGMENT_PRESENT   (1u << 7)
-#define SEGMENT_DPL_MASK  3u
+#include "hv/model/rules.h"
+#include "hv/model/segment.h"
+
 #define VMCB_SEGMENT_LONG (1u << 9) /* in the VMCB's packed layout */
 
 /*
@@ -53,7 +50,7 @@ void svm_save_shown(struct vp *vp)
     for (unsigned i = SEG_ES; i <= SEG_GS; i++)
         from_vmcb(&s->seg[i], &data[i]);
     /* SS.DPL is the CPL in the neutral state; the VMCB's may differ (after SYSRET, APM 15.5.1). */
-    unsigned ss = s->seg[SEG_SS].attributes & ~(SEGMENT_DPL_MASK << SEGMENT_DPL_SHIFT);
+    unsigned ss = s->seg[SEG_SS].attributes & ~(unsigned)SEGMENT_DPL;
     s->seg[SEG_SS].attributes = (uint16_t)(ss | (unsigned)from->cpl << SEGMENT_DPL_SHIFT);
 }
 
@@ -68,15 +65,8 @@ void svm_save_rest(struct vp *vp)
     s->idtr = (struct descriptor_table){from->idtr.base, (uint16_t)from->idtr.limit};
     s->cr2 = from->cr2;
     s->dr6 = from->dr6;
-    s->pat = from->g_pat;
-    s->sysenter_cs = from->sysenter_cs;
-    s->sysenter_esp = from->sysenter_esp;
-    s->sysenter_eip = from->sysenter_eip;
-    s->star = from->star;
-    s->lstar = from->lstar;
-    s->cstar = from->cstar;
-    s->sfmask = from->sfmask;
-    s->kernel_gs_base = from->kernel_gs_base;
+#define SAVE(member, NAME, check) s->member = from->member;
+    VP_MSRS(SAVE);
     if (svm_features.tsc_aux && vp->first) /* a child's writes all exit */
         s->tsc_aux = rdmsr(MSR_TSC_AUX);
 }
@@ -89,7 +79,7 @@ static void load_segments(const struct vp_state *s, struct vmcb *vmcb)
     vmcb->save.ldtr = to_vmcb(&s->seg[SEG_LDTR]);
     vmcb->save.tr = to_vmcb(&s->seg[SEG_TR]);
 
-    unsigned cpl = s->seg[SEG_SS].attributes >> SEGMENT_DPL_SHIFT & SEGMENT_DPL_MASK;
+    unsigned cpl = cpl_of(s);
     if (!(s->cr0 & CR0_PE))
         cpl = 0;
     else if (s->rflags & RFLAGS_VM)
@@ -97,25 +87,6 @@ static void load_segments(const struct vp_state *s, struct vmcb *vmcb)
     vmcb_set_cpl(vmcb, (uint8_t)cpl);
     vmcb_set_gdtr(vmcb, (struct vmcb_segment){.limit = s->gdtr.limit, .base = s->gdtr.base});
     vmcb_set_idtr(vmcb, (struct vmcb_segment){.limit = s->idtr.limit, .base = s->idtr.base});
-}
-
-/*
- * VMRUN takes any descriptor and leaves open what a code segment that is none,
- * or a stack in a segment that cannot be written, will do. They are refused as
- * VT-x refuses them (SDM 27.3.1.2). A null SS is good in 64-bit mode, and harmless
- * until it is used in others; real mode has no null.
- */
-static bool segments_are_possible(const struct vp_state *s)
-{
-    const unsigned code = SEGMENT_PRESENT | SEGMENT_S | SEGMENT_CODE;
-    const unsigned stack = SEGMENT_PRESENT | SEGMENT_S | SEGMENT_WRITABLE;
-    unsigned cs = s->seg[SEG_CS].attributes, ss = s->seg[SEG_SS].attributes;
-    bool real = !(s->cr0 & CR0_PE) || (s->rflags & RFLAGS_VM);
-    if (real ? (cs & (code & ~SEGMENT_CODE)) != (code & ~SEGMENT_CODE) : (cs & code) != code)
-        return false;
-    if (!real && !(ss & SEGMENT_PRESENT))
-        return true;
-    return (ss & (stack | SEGMENT_CODE)) == stack;
 }
 
 /* EFER as VMRUN wants it: SVME on, and LMA as paging and LME make it. */
@@ -150,16 +121,12 @@ void svm_load(struct vp *vp)
     load_segments(s, vmcb);
     vmcb_set_dr6(vmcb, s->dr6);
     vmcb_set_dr7(vmcb, s->dr7);
-    vmcb_set_g_pat(vmcb, s->pat);
+    vmcb_set_pat(vmcb, s->pat);
     vmcb_set_tsc_offset(vmcb, s->tsc_offset);
-    to->sysenter_cs = s->sysenter_cs;
-    to->sysenter_esp = s->sysenter_esp;
-    to->sysenter_eip = s->sysenter_eip;
-    to->star = s->star;
-    to->lstar = s->lstar;
-    to->cstar = s->cstar;
-    to->sfmask = s->sfmask;
-    to->kernel_gs_base = s->kernel_gs_base;
+#define LOAD(member, NAME, check) to->member = s->member;
+    VP_MSRS_SYSENTER(LOAD);
+    VP_MSRS_SYSCALL(LOAD);
+    VP_MSRS_GS(LOAD);
     if (svm_features.tsc_aux)
         wrmsr(MSR_TSC_AUX, s->tsc_aux);
 }

@@ -78,6 +78,7 @@ static void cpu_enable(struct cpu *cpu)
 {
     if (cpu->index == 0)
         svm_control_init();
+    svm_find_limits();
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME | EFER_NXE);
     wrmsr(MSR_PAT, PAT_RESET);
     wrmsr(MSR_VM_HSAVE_PA, cpu->vendor_page_spa);

@@ -33,7 +33,7 @@ struct vmcb_save {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t cr2;
     uint8_t reserved5[0x20];
-    uint64_t g_pat, debugctl, branch_from, branch_to, exception_from, exception_to;
+    uint64_t pat, debugctl, branch_from, branch_to, exception_from, exception_to;
 };
 
 /*
@@ -116,7 +116,7 @@ ASSERT_VMCB(save.kernel_gs_base, 0x620);
 ASSERT_VMCB(save.sysenter_cs, 0x628);
 ASSERT_VMCB(save.sysenter_eip, 0x638);
 ASSERT_VMCB(save.cr2, 0x640);
-ASSERT_VMCB(save.g_pat, 0x668);
+ASSERT_VMCB(save.pat, 0x668);
 ASSERT_VMCB(save.debugctl, 0x670);
 ASSERT_VMCB(save.exception_to, 0x690);
 _Static_assert(sizeof(struct vmcb_segment) == 16, "VMCB layout");
@@ -201,7 +201,7 @@ VMCB_SETTER(asid, asid, CLEAN_ASID)
 VMCB_SETTER(interrupt_control, interrupt_control, CLEAN_INTERRUPT)
 VMCB_SETTER(nested_control, nested_control, CLEAN_NESTED)
 VMCB_SETTER(nested_cr3, nested_cr3, CLEAN_NESTED)
-VMCB_SETTER(g_pat, save.g_pat, CLEAN_NESTED)
+VMCB_SETTER(pat, save.pat, CLEAN_NESTED)
 VMCB_SETTER(cr0, save.cr0, CLEAN_CR)
 VMCB_SETTER(cr3, save.cr3, CLEAN_CR)
 VMCB_SETTER(cr4, save.cr4, CLEAN_CR)
@@ -333,8 +333,6 @@ uint64_t svm_guest_cr4(struct vp *vp);
 
 /* run.c */
 void svm_run(struct vp *vp, struct exit *exit);
-/* Whether the exception with that vector pushes an error code. */
-bool svm_exception_has_error(unsigned vector);
 
 /* event.c: all that is rare about an entry. Called with the hot registers already in the VMCB. */
 /* False when there is nothing to enter for: a window is open, or the state or event is impossible;
@@ -352,7 +350,9 @@ void svm_iret_reached(struct vp *vp);
 void svm_dump(struct vp *vp);
 const char *svm_exit_name(uint32_t reason);
 
-/* consistency.c: prints, with say_error, each rule of APM 15.5.1 that the VMCB violates. */
-void svm_explain_refusal(const struct vp *vp);
+/* consistency.c: prints, with say_error, each rule of APM 15.5.1 that the VP or its VMCB breaks. */
+void svm_explain_refusal(struct vp *vp);
+/* Fills entry_limits. Boot. */
+void svm_find_limits(void);
 
 #endif

@@ -5,6 +5,7 @@
 #include "hv/base/cpu.h"
 #include "hv/base/phys.h"
 #include "hv/base/string.h"
+#include "hv/model/msr.h"
 #include "hv/model/partition.h"
 #include "mm/boot_memory.h"
 
@@ -18,67 +19,34 @@ _Static_assert(sizeof(struct msr_bitmap) == PAGE_SIZE, "MSR bitmap");
 static struct msr_bitmap bitmap_first __attribute__((aligned(4096)));
 static struct msr_bitmap bitmap_child __attribute__((aligned(4096)));
 
-enum { HIGH_MSRS = 0xC0000000 };
+#define HIGH_MSRS 0xC0000000u
 
-static void set_exit(struct msr_bitmap *bitmap, uint32_t msr, bool read, bool write)
+static void set_bit(uint8_t *map, uint32_t msr, bool exits)
 {
-    bool high = msr >= HIGH_MSRS;
     uint32_t number = msr & 0x1FFF;
-    uint8_t bit = (uint8_t)(1 << number % 8);
-    uint8_t *reads = high ? bitmap->read_high : bitmap->read_low;
-    uint8_t *writes = high ? bitmap->write_high : bitmap->write_low;
-    reads[number / 8] = (uint8_t)(read ? reads[number / 8] | bit : reads[number / 8] & ~bit);
-    writes[number / 8] = (uint8_t)(write ? writes[number / 8] | bit : writes[number / 8] & ~bit);
+    unsigned bit = 1u << number % 8, byte = map[number / 8];
+    map[number / 8] = (uint8_t)(exits ? byte | bit : byte & ~bit);
 }
 
-static void set_exit_range(struct msr_bitmap *bitmap, uint32_t first, uint32_t last, bool read,
-                           bool write)
+/* All exits, or none does, but for what the policy says (hv/msr.c). */
+static void fill(struct msr_bitmap *bitmap, int all, const struct msr_policy *policy)
 {
-    for (uint32_t msr = first; msr <= last; msr++)
-        set_exit(bitmap, msr, read, write);
-}
-
-/* The first partition reaches every MSR but those whose value the hypervisor must see or hide. */
-static void fill_first(struct msr_bitmap *bitmap)
-{
-    enum { MSR_BIOS_UPDT_TRIG = 0x79, MSR_MTRR_LAST_PAIR = 0x21F, MSR_MTRR_FIX4K_LAST = 0x26F };
-
-    set_exit(bitmap, MSR_APIC_BASE, true, true);
-    set_exit(bitmap, MSR_FEATURE_CONTROL, true, true);
-    set_exit(bitmap, MSR_PERF_CAPABILITIES, true, true);
-    set_exit_range(bitmap, MSR_VMX_BASIC, MSR_VMX_LAST, true, true);
-    set_exit(bitmap, MSR_BIOS_UPDT_TRIG, false, true);
-    set_exit(bitmap, MSR_X2APIC_ICR, false, true);
-    set_exit_range(bitmap, MSR_MTRR_PHYSBASE0, MSR_MTRR_LAST_PAIR, false, true);
-    set_exit_range(bitmap, MSR_MTRR_FIX64K, MSR_MTRR_FIX4K_LAST, false, true);
-    set_exit(bitmap, MSR_MTRR_DEF_TYPE, false, true);
-    set_exit_range(bitmap, MSR_STAR, MSR_SFMASK, false, true);
-    set_exit(bitmap, MSR_TSC_AUX, false, true);
-}
-
-/* A child reaches only MSRs that are switched with it. Those that are seldom written may only be
-   read, so that saving the VP need not look at them. */
-static void fill_child(struct msr_bitmap *bitmap)
-{
-    static const uint32_t own[] = {MSR_EFER, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE};
-    static const uint32_t readable[] = {
-        MSR_TSC, /* it is the TSC plus the offset */
-        MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,
-        MSR_STAR,        MSR_LSTAR,        MSR_CSTAR,        MSR_SFMASK,
-    };
-    memset(bitmap, 0xFF, sizeof(*bitmap));
-    for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-        set_exit(bitmap, own[i], false, false);
-    for (size_t i = 0; i < ARRAY_SIZE(readable); i++)
-        set_exit(bitmap, readable[i], false, true);
-    if (vmx_caps.rdtscp)
-        set_exit(bitmap, MSR_TSC_AUX, false, true);
+    memset(bitmap, all, sizeof(*bitmap));
+    for (const struct msr_row *row = policy->rows; row != policy->end; row++) {
+        bool high = row->first >= HIGH_MSRS;
+        if ((row->first & ~HIGH_MSRS) > 0x1FFF) /* beyond the bitmap all exits */
+            continue;
+        for (uint32_t msr = row->first; msr <= row->last; msr++) {
+            set_bit(high ? bitmap->read_high : bitmap->read_low, msr, row->vtx & MSR_READ);
+            set_bit(high ? bitmap->write_high : bitmap->write_low, msr, row->vtx & MSR_WRITE);
+        }
+    }
 }
 
 void vmx_fill_msr_bitmaps(void)
 {
-    fill_first(&bitmap_first);
-    fill_child(&bitmap_child);
+    fill(&bitmap_first, 0, &msrs_of_first);
+    fill(&bitmap_child, 0xFF, &msrs_of_child);
 }
 
 /* Only memory: VMX need not be on. The controls are written at the first switch_in. */

@@ -75,7 +75,7 @@ static bool is_current(const struct vp *vp)
     return current == vp->control_spa;
 }
 
-static void explain(void)
+static void explain(struct vp *vp)
 {
     uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
     uint64_t qualification = vmread(VMCS_QUALIFICATION);
@@ -90,7 +90,7 @@ static void explain(void)
     if (error != 0)
         say_error("last VM-instruction error: %u, %s", error, vmx_instruction_error(error));
     say_error("activity: %s", activity < ARRAY_SIZE(activities) ? activities[activity] : "unknown");
-    if (vmx_explain_guest_state() == 0 && reason & VMX_REASON_FAILED)
+    if (vmx_explain_guest_state(vp) == 0 && reason & VMX_REASON_FAILED)
         say_error("guest state: no rule that is known here is broken");
 }
 
@@ -106,7 +106,7 @@ void vmx_dump(struct vp *vp)
         say_error("the VMCS of VP %u is not loaded on this processor", vp->index);
         return;
     }
-    explain();
+    explain(vp);
     say_error("VMCS at %lx:", vp->control_spa);
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         uint64_t value;

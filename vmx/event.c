@@ -8,9 +8,7 @@
 #include "hv/base/apic.h"
 #include "hv/base/arch.h"
 #include "hv/base/cpu.h"
-
-/* Hardware exceptions that push an error code: 8, 10 to 14, 17. */
-#define VECTORS_WITH_ERROR (1U << VECTOR_DF | 0x1FU << VECTOR_TS | 1U << VECTOR_AC)
+#include "hv/model/events.h"
 
 void vmx_ask_for_windows(struct vp *vp)
 {
@@ -31,8 +29,8 @@ void vmx_inject(struct vp *vp)
 {
     const struct event *event = &vp->state.event;
     uint32_t info = INTR_VALID | (uint32_t)event->type << INTR_TYPE_SHIFT | event->vector;
-    if (event->type == EVENT_EXCEPTION && event->vector < 32 &&
-        VECTORS_WITH_ERROR >> event->vector & 1 && vmread(VMCS_GUEST_CR0) & CR0_PE) {
+    if (event->type == EVENT_EXCEPTION && exception_has_error_code(event->vector) &&
+        vmread(VMCS_GUEST_CR0) & CR0_PE) {
         info |= INTR_ERROR_CODE;
         vmwrite(VMCS_ENTRY_INTR_ERROR, event->error & UINT16_MAX);
     }

@@ -181,13 +181,14 @@ static void decode_wrmsr(struct vp *vp, struct exit *exit)
     exit->kind = EXIT_WRMSR;
     exit->detail = 0;
     exit->insn_length = (uint8_t)vmread(VMCS_EXIT_INSN_LENGTH);
-    if (vp->intercept_all_msrs || !vmx_is_switched_msr(msr))
+    if (vp->intercept_all_msrs)
         return;
-    exit->kind = EXIT_NOTHING;
-    if (vmx_write_switched_msr(vp, msr, value))
+    enum msr_result result = vmx_write_switched_msr(vp, msr, value);
+    if (result == MSR_RETRY) /* none of them */
+        return;
+    exit->kind = result == MSR_DONE ? EXIT_NOTHING : EXIT_GP;
+    if (result == MSR_DONE)
         vp_advance(vp, exit->insn_length);
-    else
-        exit->kind = EXIT_GP;
 }
 
 static NOINLINE void decode(struct vp *vp, struct exit *exit, uint32_t reason)
@@ -257,7 +258,7 @@ void vmx_not_entered(struct vp *vp, struct exit *exit, unsigned how)
         if (vmx_fix_pending_debug(vp->state.rflags))
             return; /* TF was changed from outside; once more */
         if (!vp->first && log_level >= LOG_DEBUG)
-            vmx_explain_guest_state();
+            vmx_explain_guest_state(vp);
     }
     exit->kind = EXIT_ENTRY_FAILED;
 }

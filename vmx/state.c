@@ -5,6 +5,7 @@
 #include "hv/base/cpu.h"
 #include "hv/base/panic.h"
 #include "hv/model/partition.h"
+#include "hv/model/segment.h"
 #include "mm/copy.h"
 
 static void vmclear(const struct vp *vp)
@@ -36,11 +37,9 @@ static __attribute__((noinline)) void switch_msrs(struct vp *vp, struct vmx_cpu 
 {
     const struct vp_state *s = &vp->state;
     uint64_t *now = cpu->msrs;
-    switch_msr(&now[SW_STAR], MSR_STAR, s->star);
-    switch_msr(&now[SW_LSTAR], MSR_LSTAR, s->lstar);
-    switch_msr(&now[SW_CSTAR], MSR_CSTAR, s->cstar);
-    switch_msr(&now[SW_SFMASK], MSR_SFMASK, s->sfmask);
-    switch_msr(&now[SW_KERNEL_GS_BASE], MSR_KERNEL_GS_BASE, s->kernel_gs_base);
+#define SWITCH(member, NAME, check) switch_msr(&now[SW_##NAME], MSR_##NAME, s->member);
+    VP_MSRS_SYSCALL(SWITCH);
+    VP_MSRS_GS(SWITCH);
     if (vmx_caps.rdtscp)
         switch_msr(&now[SW_TSC_AUX], MSR_TSC_AUX, s->tsc_aux);
     cpu->msr_set = vmx_of(vp)->msr_set;
@@ -51,37 +50,48 @@ static void number_msrs(struct vp *vp)
 {
     static uint64_t last;
     const struct vp_state *s = &vp->state;
-    bool zero = (s->star | s->lstar | s->cstar | s->sfmask | s->tsc_aux) == 0;
+#define OR(member, NAME, check) s->member |
+    bool zero = (VP_MSRS_SYSCALL(OR) s->tsc_aux) == 0;
     vmx_of(vp)->msr_set = zero ? 0 : __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
-bool vmx_is_switched_msr(uint32_t msr)
+/* The place of an MSR whose writes exit only so that switching need not read it; NULL: none. */
+static uint64_t *switched_msr(struct vp_state *s, uint32_t msr, enum switched *which)
 {
-    return (msr >= MSR_STAR && msr <= MSR_SFMASK) || msr == MSR_TSC_AUX;
+    switch (msr) {
+#define PLACE(member, NAME, check)                                                                 \
+    case MSR_##NAME:                                                                               \
+        *which = SW_##NAME;                                                                        \
+        return &s->member;
+        VP_MSRS_SYSCALL(PLACE)
+        PLACE(tsc_aux, TSC_AUX, 32_BITS)
+    default:
+        return NULL;
+    }
 }
 
-bool vmx_write_switched_msr(struct vp *vp, uint32_t msr, uint64_t value)
+enum msr_result vmx_write_switched_msr(struct vp *vp, uint32_t msr, uint64_t value)
 {
-    struct vp_state *s = &vp->state;
+    enum switched which;
     struct vmx_cpu *cpu = vmx_cpu_here();
-    uint64_t *const places[] = {&s->star, &s->lstar, &s->cstar, &s->sfmask};
-    unsigned which = msr == MSR_TSC_AUX ? SW_TSC_AUX : msr - MSR_STAR;
+    uint64_t *place = switched_msr(&vp->state, msr, &which);
+    if (!place)
+        return MSR_RETRY;
     if (!wrmsr_safe(msr, value))
-        return false;
-    cpu->msrs[which] = value;
-    *(which == SW_TSC_AUX ? &s->tsc_aux : places[which]) = value;
+        return MSR_FAULT;
+    cpu->msrs[which] = *place = value;
     number_msrs(vp);
     cpu->msr_set = vmx_of(vp)->msr_set;
-    return true;
+    return MSR_DONE;
 }
 
 void vmx_read_switched_msrs(void)
 {
     struct vmx_cpu *cpu = vmx_cpu_here();
-    for (unsigned i = SW_STAR; i <= SW_SFMASK; i++)
-        cpu->msrs[i] = rdmsr(MSR_STAR + i);
+#define READ(member, NAME, check) cpu->msrs[SW_##NAME] = rdmsr(MSR_##NAME);
+    VP_MSRS_SYSCALL(READ);
+    VP_MSRS_GS(READ);
     cpu->msrs[SW_TSC_AUX] = vmx_caps.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
-    cpu->msrs[SW_KERNEL_GS_BASE] = rdmsr(MSR_KERNEL_GS_BASE);
     cpu->msr_set = MSR_SET_UNKNOWN;
 }
 
@@ -180,11 +190,10 @@ static void read_rest(struct vp *vp)
     vmread_to(VMCS_GUEST_IDTR_LIMIT, (uint64_t *)&s->idtr.limit);
     if (!vp->first)
         return; /* a child writes none of these without an exit */
-    vmread_to(VMCS_GUEST_PAT, &s->pat);
     vmread_to(VMCS_GUEST_DEBUGCTL, &s->debugctl);
-    vmread_to(VMCS_GUEST_SYSENTER_CS, &s->sysenter_cs);
-    vmread_to(VMCS_GUEST_SYSENTER_ESP, &s->sysenter_esp);
-    vmread_to(VMCS_GUEST_SYSENTER_EIP, &s->sysenter_eip);
+#define SAVE(member, NAME, check) vmread_to(VMCS_GUEST_##NAME, &s->member);
+    VP_MSRS_PAT(SAVE);
+    VP_MSRS_SYSENTER(SAVE);
 }
 
 /* Of a child's VP that is in no processor, its VMCS is read as one would read a book. */
@@ -296,11 +305,10 @@ void vmx_load(struct vp *vp)
     vmwrite(VMCS_GUEST_IDTR_BASE, s->idtr.base);
     vmwrite(VMCS_GUEST_IDTR_LIMIT, s->idtr.limit);
     vmwrite(VMCS_GUEST_DR7, s->dr7);
-    vmwrite(VMCS_GUEST_PAT, s->pat);
     vmwrite(VMCS_GUEST_DEBUGCTL, s->debugctl);
-    vmwrite(VMCS_GUEST_SYSENTER_CS, s->sysenter_cs);
-    vmwrite(VMCS_GUEST_SYSENTER_ESP, s->sysenter_esp);
-    vmwrite(VMCS_GUEST_SYSENTER_EIP, s->sysenter_eip);
+#define LOAD(member, NAME, check) vmwrite(VMCS_GUEST_##NAME, s->member);
+    VP_MSRS_PAT(LOAD);
+    VP_MSRS_SYSENTER(LOAD);
     vmwrite(VMCS_TSC_OFFSET, s->tsc_offset);
     if (vp->first)
         write_cr8(s->cr8 & 0xF);
@@ -388,8 +396,6 @@ struct vp_mode vmx_mode(struct vp *vp)
 
 bool vmx_in_kernel64(struct vp *vp)
 {
-    enum { SEGMENT_LONG = 1 << 13, SEGMENT_DPL = 3 << 5 };
-    (void)vp;
     return !(vmread(VMCS_GUEST_SS_AR) & SEGMENT_DPL) && (vmread(VMCS_GUEST_CS_AR) & SEGMENT_LONG) &&
            (vmread(VMCS_GUEST_EFER) & EFER_LMA);
 }

@@ -181,6 +181,7 @@ static void vmx_cpu_enable(struct cpu *cpu)
 {
     vmx_fill_msr_bitmaps();
     vmx_read_switched_msrs();
+    vmx_find_limits();
     write_cr0((read_cr0() | vmx_caps.cr0_fixed0) & vmx_caps.cr0_fixed1);
     write_cr4((read_cr4() | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
     *(uint32_t *)phys_ptr(cpu->vendor_page_spa) = vmx_caps.revision;

@@ -7,12 +7,13 @@
 
 #include "hv/base/arch.h"
 #include "hv/base/cpu.h"
+#include "hv/model/msr.h"
 #include "hv/model/vp.h"
 #include "vmx/vmcs.h"
 
 /* Capability MSRs, SDM appendix A. */
 enum vmx_msr {
-    MSR_VMX_BASIC = 0x480,
+    MSR_VMX_BASIC = MSR_VMX_FIRST,
     MSR_VMX_MISC = 0x485,
     MSR_VMX_CR0_FIXED0 = 0x486,
     MSR_VMX_CR0_FIXED1 = 0x487,
@@ -24,7 +25,6 @@ enum vmx_msr {
     MSR_VMX_TRUE_PROCBASED = 0x48E,
     MSR_VMX_TRUE_EXIT = 0x48F,
     MSR_VMX_TRUE_ENTRY = 0x490,
-    MSR_VMX_LAST = 0x493,
 };
 
 #define VMX_BASIC_REVISION_MASK 0x7FFFFFFFUL
@@ -115,7 +115,6 @@ enum { /* interruption information, SDM 25.8.3 and 25.9.2 */
 #define PENDING_DEBUG_BS    BIT(14)
 #define DEBUGCTL_BTF        BIT(1)
 #define SEGMENT_UNUSABLE    (1U << 16)
-#define SEGMENT_PRESENT     (1U << 7)
 #define SEGMENT_AR_MASK     0xF0FFU
 #define EPTP_WRITE_BACK     6UL
 #define EPTP_4_LEVELS       (3UL << 3)
@@ -148,7 +147,8 @@ enum vmx_attempt { ATTEMPT_LAUNCH = 1, ATTEMPT_EVENT = 2, ATTEMPT_HALTED = 4 };
  * MSRs that are neither in the VMCS nor swapped by hv/model/fpu.c. All but the last
  * are written by WRMSR alone, which exits: vp->state has them exactly, always.
  */
-enum switched { SW_STAR, SW_LSTAR, SW_CSTAR, SW_SFMASK, SW_TSC_AUX, SW_KERNEL_GS_BASE, SW_COUNT };
+#define SW_NAME(member, NAME, check) SW_##NAME,
+enum switched { VP_MSRS_SYSCALL(SW_NAME) SW_TSC_AUX, VP_MSRS_GS(SW_NAME) SW_COUNT };
 #define MSR_SET_UNKNOWN UINT64_MAX
 
 /* cpu->vendor as this backend uses it. */
@@ -244,9 +244,8 @@ bool vmx_fix_pending_debug(uint64_t rflags);
 
 bool vmx_in_kernel64(struct vp *vp);
 uint64_t vmx_guest_cr4(struct vp *vp);
-bool vmx_is_switched_msr(uint32_t msr);
-/* A guest's WRMSR of one of them; the VP is loaded. False: #GP. */
-bool vmx_write_switched_msr(struct vp *vp, uint32_t msr, uint64_t value);
+/* A guest's WRMSR of one of the switched MSRs; the VP is loaded. MSR_RETRY: it is none of them. */
+enum msr_result vmx_write_switched_msr(struct vp *vp, uint32_t msr, uint64_t value);
 /* Finds out what is in this processor. Boot. */
 void vmx_read_switched_msrs(void);
 
@@ -271,8 +270,10 @@ void vmx_run(struct vp *vp, struct exit *exit);
 void vmx_dump(struct vp *vp);
 const char *vmx_exit_name(uint32_t reason);
 const char *vmx_instruction_error(uint32_t number);
-/* Prints each rule of SDM 27.3.1 that the current VMCS breaks; returns how many. */
-unsigned vmx_explain_guest_state(void);
+/* Prints each rule of SDM 27.3.1 that the VP, whose VMCS is current, breaks; returns how many. */
+unsigned vmx_explain_guest_state(struct vp *vp);
+/* Fills entry_limits from vmx_caps. Boot. */
+void vmx_find_limits(void);
 
 /* entry.asm: enters, and ends in one of the two of run.c. The VMCS is current. */
 enum vmx_entered { VMX_ENTERED, VMX_KICKED, VMX_FAILED };

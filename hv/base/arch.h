@@ -32,7 +32,7 @@ static inline void wrmsr(uint32_t msr, uint64_t value)
                      : "memory");
 }
 
-/* As rdmsr and wrmsr; false, and nothing done, when the processor raises #GP (hv/base/traps.asm). */
+/* As rdmsr and wrmsr; false, nothing done, when the processor raises #GP (hv/base/traps.asm). */
 bool rdmsr_safe(uint32_t msr, uint64_t *value);
 bool wrmsr_safe(uint32_t msr, uint64_t value);
 /* XSETBV 0; false when the processor raises #GP. */
@@ -107,6 +107,8 @@ enum msr {
     MSR_TSC = 0x10,
     MSR_APIC_BASE = 0x1B,
     MSR_FEATURE_CONTROL = 0x3A,
+    MSR_BIOS_UPDT_TRIG = 0x79,
+    MSR_BIOS_SIGN_ID = 0x8B,
     MSR_MTRRCAP = 0xFE,
     MSR_SYSENTER_CS = 0x174,
     MSR_SYSENTER_ESP = 0x175,
@@ -114,14 +116,16 @@ enum msr {
     MSR_MISC_ENABLE = 0x1A0,
     MSR_DEBUGCTL = 0x1D9,
     MSR_MTRR_PHYSBASE0 = 0x200,
+    MSR_MTRR_PHYS_LAST = 0x21F,
     MSR_MTRR_FIX64K = 0x250,
     MSR_MTRR_FIX16K = 0x258,
     MSR_MTRR_FIX4K = 0x268,
+    MSR_MTRR_FIX_LAST = 0x26F,
     MSR_PAT = 0x277,
     MSR_MTRR_DEF_TYPE = 0x2FF,
     MSR_PERF_CAPABILITIES = 0x345,
-    MSR_TSC_DEADLINE = 0x6E0,
-    MSR_X2APIC_ID = 0x802,
+    MSR_VMX_FIRST = 0x480,
+    MSR_VMX_LAST = 0x493,
     MSR_X2APIC_ICR = 0x830,
     MSR_XSS = 0xDA0,
     MSR_EFER = 0xC0000080,
@@ -133,8 +137,10 @@ enum msr {
     MSR_GS_BASE = 0xC0000101,
     MSR_KERNEL_GS_BASE = 0xC0000102,
     MSR_TSC_AUX = 0xC0000103,
+    MSR_PATCH_LOADER = 0xC0010020,
     MSR_VM_CR = 0xC0010114,
     MSR_VM_HSAVE_PA = 0xC0010117,
+    MSR_SVM_LAST = 0xC001011F, /* VM_CR and its neighbours belong to SVM and to firmware */
 };
 
 #define APIC_BASE_BSP    BIT(8)
@@ -174,6 +180,7 @@ enum {
     EFER_LMA = 1 << 10,
     EFER_NXE = 1 << 11,
     EFER_SVME = 1 << 12,
+    EFER_FFXSR = 1 << 14,
 };
 
 enum {

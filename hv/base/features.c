@@ -4,6 +4,8 @@
 #define LEAF_1_ECX_X2APIC    BIT(21)
 #define LEAF_7_ECX_SHSTK     BIT(7)
 #define LEAF_7_EDX_IBT       BIT(20)
+#define LEAF_7_1_EAX_LAM     BIT(26)
+#define CR3_LAM              (3UL << 61)
 #define LEAF_87_EDX_CONSTANT BIT(8)
 
 static bool has_extended_leaf(uint32_t leaf)
@@ -17,6 +19,13 @@ uint8_t physical_address_bits(void)
     if (has_extended_leaf(0x80000008))
         bits = (uint8_t)cpuid(0x80000008, 0).eax;
     return bits > 48 ? 48 : bits;
+}
+
+uint64_t cr3_defined_bits(void)
+{
+    uint8_t bits = has_extended_leaf(0x80000008) ? (uint8_t)cpuid(0x80000008, 0).eax : 36;
+    bool lam = cpuid(0, 0).eax >= 7 && (cpuid(7, 1).eax & LEAF_7_1_EAX_LAM);
+    return (BIT(bits) - 1) | (lam ? CR3_LAM : 0);
 }
 
 bool processor_tsc_is_invariant(void)

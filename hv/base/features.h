@@ -7,6 +7,9 @@
 /* Bits of the physical address width (CPUID 0x80000008), at most 48: what four levels address. */
 uint8_t physical_address_bits(void);
 
+/* Bits of CR3 that mean something: an address of the processor's full width, and LAM's controls. */
+uint64_t cr3_defined_bits(void);
+
 /* The TSC runs at one rate in every power state (CPUID 0x80000007.EDX[8]). */
 bool processor_tsc_is_invariant(void);
 

@@ -168,52 +168,42 @@ bool apic_page_access(struct vp *vp, gpa_t gpa)
     return true;
 }
 
-bool apic_guest_command(uint64_t icr)
+enum msr_result apic_write_x2apic_icr(struct vp *vp, uint32_t msr, uint64_t icr)
 {
-    if (!apic_in_x2apic_mode())
+    if (!apic_in_x2apic_mode() ||
+        (!command_is_virtual(true, (uint32_t)(icr >> 32), (uint32_t)icr) && !wrmsr_safe(msr, icr)))
+        return MSR_FAULT;
+    return MSR_DONE;
+}
+
+bool apic_synthetic_read(struct vp *vp, uint32_t msr, uint64_t *value)
+{
+    if (!vp->first || msr == HV_MSR_EOI)
         return false;
-    if (!command_is_virtual(true, (uint32_t)(icr >> 32), (uint32_t)icr))
-        return wrmsr_safe(MSR_X2APIC_ICR, icr);
+    if (msr == HV_MSR_TPR)
+        *value = apic_read(APIC_TPR);
+    else if (apic_in_x2apic_mode())
+        *value = rdmsr(MSR_X2APIC_ICR);
+    else
+        *value = (uint64_t)apic_read(APIC_ICR_HIGH) << 32 | apic_read(APIC_ICR_LOW);
     return true;
 }
 
-bool apic_synthetic_read(uint32_t msr, uint64_t *value)
+enum msr_result apic_synthetic_write(struct vp *vp, uint32_t msr, uint64_t value)
 {
-    switch (msr) {
-    case HV_MSR_ICR:
-        if (apic_in_x2apic_mode())
-            *value = rdmsr(MSR_X2APIC_ICR);
-        else
-            *value = (uint64_t)apic_read(APIC_ICR_HIGH) << 32 | apic_read(APIC_ICR_LOW);
-        return true;
-    case HV_MSR_TPR:
-        *value = apic_read(APIC_TPR);
-        return true;
-    default:
-        return false;
-    }
-}
-
-bool apic_synthetic_write(struct vp *vp, uint32_t msr, uint64_t value)
-{
-    switch (msr) {
-    case HV_MSR_EOI:
+    if (!vp->first || (msr == HV_MSR_TPR && value > UINT8_MAX))
+        return MSR_FAULT;
+    if (msr == HV_MSR_EOI) {
         apic_write(APIC_EOI, 0);
-        return true;
-    case HV_MSR_ICR:
-        if (apic_in_x2apic_mode())
-            return apic_guest_command(value);
+    } else if (msr == HV_MSR_TPR) {
+        apic_write(APIC_TPR, (uint32_t)value);
+    } else if (apic_in_x2apic_mode()) {
+        return apic_write_x2apic_icr(vp, MSR_X2APIC_ICR, value);
+    } else {
         guest_write(vp, APIC_ICR_HIGH, (uint32_t)(value >> 32));
         guest_write(vp, APIC_ICR_LOW, (uint32_t)value);
-        return true;
-    case HV_MSR_TPR:
-        if (value > UINT8_MAX)
-            return false;
-        apic_write(APIC_TPR, (uint32_t)value);
-        return true;
-    default:
-        return false;
     }
+    return MSR_DONE;
 }
 
 /*
@@ -221,21 +211,21 @@ bool apic_synthetic_write(struct vp *vp, uint32_t msr, uint64_t value)
  * which is done for real; it may switch the APIC off in its own view only:
  * the hypervisor needs the real one, and not every machine lets it come back.
  */
-bool apic_guest_set_base(struct vp *vp, uint64_t value)
+enum msr_result apic_write_base(struct vp *vp, uint32_t msr, uint64_t value)
 {
     uint64_t old = vp->apic_base;
     bool x2apic_supported = processor_has_x2apic();
     uint64_t mode = value & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
     if ((value & ~(APIC_BASE_BSP | APIC_BASE_ENABLE | APIC_BASE_X2APIC)) != APIC_BASE_ADDRESS) {
         say_warn_of_guest("the guest tried to move its local APIC to %lx: refused", value);
-        return false;
+        return MSR_FAULT;
     }
     if (mode == APIC_BASE_X2APIC || ((value & APIC_BASE_X2APIC) && !x2apic_supported))
-        return false;
+        return MSR_FAULT;
     if ((old & APIC_BASE_X2APIC) && mode == APIC_BASE_ENABLE)
-        return false; /* x2APIC to xAPIC goes only through "disabled" */
+        return MSR_FAULT; /* x2APIC to xAPIC goes only through "disabled" */
     if ((value & APIC_BASE_X2APIC) && !(old & APIC_BASE_X2APIC))
-        wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
+        wrmsr(msr, rdmsr(msr) | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
     vp->apic_base = (value & ~APIC_BASE_BSP) | (old & APIC_BASE_BSP);
-    return true;
+    return MSR_DONE;
 }

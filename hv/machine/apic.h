@@ -6,7 +6,7 @@
 #define HV_MACHINE_APIC_H
 
 #include "hv/base/apic.h"
-#include "hv/model/vp.h"
+#include "hv/model/msr.h"
 
 /* Puts this processor's APIC into the state after INIT, as the VP on it expects. */
 void apic_reset_here(struct vp *vp);
@@ -17,15 +17,14 @@ void apic_reset_here(struct vp *vp);
  */
 bool apic_page_access(struct vp *vp, gpa_t gpa);
 
-/* WRMSR of the x2APIC's interrupt command register, or of IA32_APIC_BASE. False: #GP. */
-bool apic_guest_command(uint64_t icr);
-bool apic_guest_set_base(struct vp *vp, uint64_t value);
+/* Rows of hv/msr.c: WRMSR of IA32_APIC_BASE, and of the x2APIC's interrupt command register. */
+msr_writer apic_write_base, apic_write_x2apic_icr;
 
 /*
  * The synthetic MSRs of the local APIC: EOI (write only), ICR, TPR (TLFS
- * "Virtual interrupt controller"). False: #GP.
+ * "Virtual interrupt controller"). #GP for a child, which has none.
  */
-bool apic_synthetic_read(uint32_t msr, uint64_t *value);
-bool apic_synthetic_write(struct vp *vp, uint32_t msr, uint64_t value);
+msr_reader apic_synthetic_read;
+msr_writer apic_synthetic_write;
 
 #endif

@@ -1,51 +1,248 @@
-/*
- * What a processor refuses to run: register values that are wrong by
- * themselves, and states that are wrong as a whole. The rules are those of a
- * VT-x entry (SDM 27.3.1, with "unrestricted guest"), on AMD-V as well, so that
- * a VMM meets the same rules everywhere and no state that a guest can write
- * makes an entry fail in a way that would stop the hypervisor.
- */
+/* The rules of an entry, one line each: who refuses, what breaks it, in which words. */
 #include "hv/model/rules.h"
 
+#include "hv/base/console.h"
 #include "hv/base/features.h"
+#include "hv/model/segment.h"
 
-#define RFLAGS_ZERO (~0x3FFFFFUL | BIT(15) | BIT(5) | BIT(3))
-
+#define HIGH_HALF     0xFFFFFFFF00000000UL
+#define RFLAGS_NEVER  (~0x3FFFFFUL | BIT(15) | BIT(5) | BIT(3))
+#define DEBUGCTL_MAY  0xFFC3UL
+#define CR4_PCIDE     BIT(17)
+#define ATTRIBUTES_VM 0xF3 /* of every segment in virtual-8086 mode */
 #define CR0_DEFINED                                                                                \
     ((uint64_t)CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW |    \
      CR0_CD | CR0_PG)
 
-#define CR4_PCIDE BIT(17)
+struct entry_limits entry_limits;
 
-enum { /* of a segment's attributes */
-       ATTRIBUTE_TYPE = 0xF,
-       ATTRIBUTE_S = 1 << 4,
-       ATTRIBUTE_PRESENT = 1 << 7,
-       ATTRIBUTE_ZERO = 0xF00,
-       ATTRIBUTE_LONG = 1 << 13,
-       ATTRIBUTE_DEFAULT = 1 << 14,
-       ATTRIBUTE_GRANULARITY = 1 << 15,
+enum { VTX = ASK_SET | ASK_VTX, AMDV = ASK_SET | ASK_AMDV, BOTH = VTX | AMDV };
 
-       TYPE_ACCESSED = 1,
-       TYPE_WRITE = 2, /* data: writable; code: readable */
-       TYPE_CODE = 8,
-       TYPE_CODE_CONFORMING = 4,
-       TYPE_DATA_WRITE_ACCESSED = 3,
-       TYPE_DATA_DOWN_WRITE_ACCESSED = 7,
-       TYPE_LDT = 2,
-       TYPE_TSS16_BUSY = 3,
-       TYPE_TSS32_BUSY = 11,
-
-       ATTRIBUTES_VM86 = 0xF3,
-       SELECTOR_TI = 4,
+/* One asking of the list. */
+struct question {
+    const struct vp_state *state;
+    unsigned asker;
+    bool tell;
+    unsigned broken;
 };
 
-bool rflags_are_valid(uint64_t rflags)
+static void rule(struct question *q, unsigned who, bool broken, const char *words)
 {
-    return (rflags & RFLAGS_FIXED) && !(rflags & RFLAGS_ZERO);
+    if (!broken || !(who & q->asker))
+        return;
+    q->broken++;
+    if (q->tell)
+        say_error("guest state: %s", words);
 }
 
-bool cr0_is_valid(uint64_t cr0, uint64_t old)
+static bool pat_is_valid(uint64_t pat)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t type = (uint8_t)(pat >> (8 * i));
+        if (type > 7 || type == 2 || type == 3)
+            return false;
+    }
+    return true;
+}
+
+static void control_registers(struct question *q)
+{
+    const struct vp_state *s = q->state;
+    bool paging = s->cr0 & CR0_PG, lme = s->efer & EFER_LME, lma = s->efer & EFER_LMA;
+    bool long_paging = lme && paging;
+    rule(q, BOTH, s->cr0 & HIGH_HALF, "CR0: a bit above 31 is set");
+    rule(q, BOTH, paging && !(s->cr0 & CR0_PE), "CR0: PG is set without PE");
+    rule(q, AMDV, (s->cr0 & CR0_NW) && !(s->cr0 & CR0_CD), "CR0: NW is set without CD");
+    rule(q, BOTH, s->cr3 & ~entry_limits.cr3_may, "CR3: beyond the physical address width");
+    rule(q, BOTH, s->cr4 & ~entry_limits.cr4_may, "CR4: a bit that this processor lacks is set");
+    rule(q, BOTH, long_paging && !(s->cr4 & CR4_PAE), "CR4: 64-bit mode without PAE");
+    rule(q, VTX, !lma && (s->cr4 & CR4_PCIDE), "CR4: PCIDE outside 64-bit mode");
+    rule(q, BOTH, s->efer & ~entry_limits.efer_may, "EFER: a reserved bit is set");
+    rule(q, VTX, lma != long_paging, "EFER: LMA is not as LME and CR0.PG make it");
+    rule(q, BOTH, s->dr7 & HIGH_HALF, "DR7: a bit above 31 is set");
+    rule(q, AMDV, s->dr6 & HIGH_HALF, "DR6: a bit above 31 is set");
+    rule(q, VTX, s->debugctl & ~DEBUGCTL_MAY, "DEBUGCTL: a reserved bit is set");
+    rule(q, BOTH, !pat_is_valid(s->pat), "PAT: a reserved memory type");
+    rule(q, VTX, !address_is_canonical(s->sysenter_esp), "SYSENTER_ESP: not canonical");
+    rule(q, VTX, !address_is_canonical(s->sysenter_eip), "SYSENTER_EIP: not canonical");
+    rule(q, VTX, !address_is_canonical(s->gdtr.base), "GDTR: base is not canonical");
+    rule(q, VTX, !address_is_canonical(s->idtr.base), "IDTR: base is not canonical");
+}
+
+/* SDM 27.3.1.4 and 27.3.1.5. */
+static void execution(struct question *q)
+{
+    const struct vp_state *s = q->state;
+    const struct event *e = &s->event;
+    bool v86 = s->rflags & RFLAGS_VM;
+    bool interrupt = e->valid && e->type == EVENT_INTERRUPT;
+    rule(q, VTX, s->rflags & RFLAGS_NEVER, "RFLAGS: a reserved bit is set");
+    rule(q, VTX, !(s->rflags & RFLAGS_FIXED), "RFLAGS: bit 1 is clear");
+    rule(q, VTX, v86 && (s->efer & EFER_LMA), "RFLAGS: VM in 64-bit mode");
+    rule(q, VTX, v86 && !(s->cr0 & CR0_PE), "RFLAGS: VM in real mode");
+    rule(q, VTX, !rip_is_valid(s, s->rip),
+         "RIP: not canonical, or above 4 GiB outside 64-bit code");
+    rule(q, VTX, interrupt && !(s->rflags & RFLAGS_IF), "an interrupt is injected with IF clear");
+    rule(q, VTX, interrupt && s->interrupt_shadow, "an interrupt is injected into a shadow");
+    rule(q, VTX, e->valid && e->type == EVENT_NMI && s->nmi_masked,
+         "an NMI is injected while NMIs are blocked");
+    rule(q, BOTH, e->valid && !event_is_possible(e), "the injected event is none");
+}
+
+static const char *const segment_names[] = {"ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR"};
+_Static_assert(ARRAY_SIZE(segment_names) == SEG_COUNT, "a name for each segment register");
+
+static void segment_rule(struct question *q, unsigned who, unsigned i, bool broken,
+                         const char *words)
+{
+    if (!broken || !(who & q->asker))
+        return;
+    q->broken++;
+    if (q->tell)
+        say_error("guest state: %s: %s (attributes 0x%x)", segment_names[i], words,
+                  q->state->seg[i].attributes);
+}
+
+static bool is_system(unsigned i)
+{
+    return i == SEG_LDTR || i == SEG_TR;
+}
+
+/* The limit's low 12 bits are all 1 where G says pages, its high 12 bits 0 where it says bytes. */
+static bool limit_is_valid(const struct segment *s)
+{
+    if (s->attributes & SEGMENT_GRANULARITY)
+        return (s->limit & 0xFFF) == 0xFFF;
+    return s->limit >> 20 == 0;
+}
+
+/* What each segment must be by itself. */
+static void one_segment(struct question *q, const struct segment *s, unsigned i)
+{
+    bool present = s->attributes & SEGMENT_PRESENT;
+    bool any_base = is_system(i) || i == SEG_FS || i == SEG_GS;
+    segment_rule(q, VTX, i, s->attributes & SEGMENT_RESERVED, "a reserved attribute is set");
+    segment_rule(q, VTX, i, !address_is_canonical(s->base), "base is not canonical");
+    segment_rule(q, VTX, i, !any_base && (present || i == SEG_CS) && s->base & HIGH_HALF,
+                 "base is above 4 GiB");
+    segment_rule(q, VTX, i, present && is_system(i) == !!(s->attributes & SEGMENT_S),
+                 "a system segment where none belongs, or the other way round");
+    segment_rule(q, VTX, i, is_system(i) && present && (s->selector & SELECTOR_TI),
+                 "selector is in the LDT");
+    /* An AMD processor may leave G as it is: not asked of a state that was its own. */
+    segment_rule(q, ASK_VTX, i, present && !limit_is_valid(s), "limit is not as granularity says");
+}
+
+static void v86_segment(struct question *q, const struct segment *s, unsigned i)
+{
+    segment_rule(q, VTX, i, s->base != (uint64_t)s->selector << 4,
+                 "virtual-8086 base is not 16 * selector");
+    segment_rule(q, VTX, i, s->limit != UINT16_MAX, "virtual-8086 limit is not 0xFFFF");
+    segment_rule(q, VTX, i, s->attributes != ATTRIBUTES_VM, "virtual-8086 attributes are not 0xF3");
+}
+
+static void data_segment(struct question *q, const struct segment *s, unsigned i)
+{
+    unsigned type = segment_type(s);
+    if (!(s->attributes & SEGMENT_PRESENT))
+        return;
+    segment_rule(q, VTX, i, !(type & TYPE_ACCESSED), "type without the accessed bit");
+    segment_rule(q, VTX, i, (type & TYPE_CODE) && !(type & TYPE_READABLE),
+                 "code that is not readable");
+}
+
+static void code_and_stack(struct question *q)
+{
+    const struct vp_state *s = q->state;
+    const struct segment *cs = &s->seg[SEG_CS], *ss = &s->seg[SEG_SS];
+    unsigned type = segment_type(cs), dpl = segment_dpl(cs), stack = segment_type(ss);
+    bool data = type == TYPE_DATA_RW_ACCESSED; /* what real mode leaves there */
+    bool code = (type & TYPE_CODE) && (type & TYPE_ACCESSED);
+    bool conforming = code && (type & TYPE_CONFORMING);
+    bool wide = (cs->attributes & SEGMENT_LONG) && (cs->attributes & SEGMENT_DEFAULT_BIG);
+    segment_rule(q, VTX, SEG_CS, !(cs->attributes & SEGMENT_PRESENT), "unusable");
+    segment_rule(q, VTX, SEG_CS, !data && !code, "type is neither accessed code nor 3");
+    segment_rule(q, VTX, SEG_CS, data && dpl != 0, "type 3 with a DPL");
+    segment_rule(q, VTX, SEG_CS, code && !conforming && dpl != segment_dpl(ss),
+                 "DPL differs from that of SS");
+    segment_rule(q, VTX, SEG_CS, conforming && dpl > segment_dpl(ss),
+                 "conforming, with a DPL above that of SS");
+    segment_rule(q, BOTH, SEG_CS, (s->efer & EFER_LMA) && wide, "64-bit code with D set");
+    segment_rule(q, VTX, SEG_SS, (data || !(s->cr0 & CR0_PE)) && segment_dpl(ss) != 0,
+                 "a DPL in real mode");
+    segment_rule(q, VTX, SEG_SS,
+                 (ss->attributes & SEGMENT_PRESENT) && stack != TYPE_DATA_RW_ACCESSED &&
+                     stack != TYPE_DATA_DOWN_RW_ACCESSED,
+                 "type is not 3 or 7");
+}
+
+/* SDM 27.3.1.2; for AMD-V APM 15.5.1. */
+static void segments(struct question *q)
+{
+    const struct vp_state *s = q->state;
+    const struct segment *tr = &s->seg[SEG_TR], *ldtr = &s->seg[SEG_LDTR];
+    bool v86 = s->rflags & RFLAGS_VM;
+    unsigned type = segment_type(tr);
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        one_segment(q, &s->seg[i], i);
+        if (v86 && !is_system(i))
+            v86_segment(q, &s->seg[i], i);
+        else if (!is_system(i) && i != SEG_CS && i != SEG_SS)
+            data_segment(q, &s->seg[i], i);
+    }
+    if (!v86)
+        code_and_stack(q);
+    segment_rule(q, VTX, SEG_TR, !(tr->attributes & SEGMENT_PRESENT), "unusable");
+    segment_rule(q, VTX, SEG_TR,
+                 type != TYPE_TSS_BUSY && ((s->efer & EFER_LMA) || type != TYPE_TSS16_BUSY),
+                 "type is not that of a busy TSS");
+    segment_rule(q, VTX, SEG_LDTR,
+                 (ldtr->attributes & SEGMENT_PRESENT) && segment_type(ldtr) != TYPE_LDT,
+                 "type is not 2 (LDT)");
+    rule(q, ASK_AMDV, !segments_are_possible(s), "CS is no code segment or SS cannot be a stack");
+}
+
+unsigned rules_broken(const struct vp_state *state, enum rule_asker asker, bool tell)
+{
+    struct question q = {.state = state, .asker = asker, .tell = tell};
+    control_registers(&q);
+    execution(&q);
+    segments(&q);
+    return q.broken;
+}
+
+bool segments_are_possible(const struct vp_state *s)
+{
+    const unsigned code = SEGMENT_PRESENT | SEGMENT_S | TYPE_CODE;
+    const unsigned stack = SEGMENT_PRESENT | SEGMENT_S | TYPE_WRITABLE;
+    unsigned cs = s->seg[SEG_CS].attributes, ss = s->seg[SEG_SS].attributes;
+    bool real = !(s->cr0 & CR0_PE) || (s->rflags & RFLAGS_VM);
+    if (real ? (cs & (code & ~TYPE_CODE)) != (code & ~TYPE_CODE) : (cs & code) != code)
+        return false;
+    /* A null SS is good in 64-bit mode, and harmless until it is used in others; real mode has no
+       null. */
+    if (!real && !(ss & SEGMENT_PRESENT))
+        return true;
+    return (ss & (stack | TYPE_CODE)) == stack;
+}
+
+bool event_is_possible(const struct event *event)
+{
+    switch (event->type) {
+    case EVENT_EXCEPTION:
+    case EVENT_PRIVILEGED_SOFT:
+    case EVENT_SOFT_EXCEPTION:
+        return event->vector < 32 && event->vector != VECTOR_NMI;
+    case EVENT_INTERRUPT:
+    case EVENT_NMI:
+    case EVENT_SOFT_INTERRUPT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool cr0_is_valid(uint64_t cr0, uint64_t old)
 {
     if (cr0 & ~(CR0_DEFINED | old))
         return false;
@@ -82,172 +279,59 @@ static uint64_t cr4_supported(void)
     return bits;
 }
 
-bool cr4_is_valid(uint64_t cr4, uint64_t old)
+/* EFER bits that this processor has, less SVME. */
+static uint64_t efer_supported(void)
 {
-    return !(cr4 & ~(cr4_supported() | old));
+    enum { EDX_SYSCALL = 1 << 11, EDX_NX = 1 << 20, EDX_FFXSR = 1 << 25 };
+    static uint64_t supported;
+    if (supported == 0) {
+        uint32_t edx = cpuid(0x80000001, 0).edx;
+        supported = EFER_LME | EFER_LMA | (edx & EDX_SYSCALL ? EFER_SCE : 0) |
+                    (edx & EDX_NX ? EFER_NXE : 0) | (edx & EDX_FFXSR ? EFER_FFXSR : 0);
+    }
+    return supported;
 }
 
 bool efer_is_valid(uint64_t efer, uint64_t old)
 {
-    uint64_t known = (uint64_t)EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
-    if (efer & ~(known | old))
-        return false;
-    return !(efer & EFER_LMA) || (efer & EFER_LME);
+    return !(efer & ~(efer_supported() | old)) && (!(efer & EFER_LMA) || (efer & EFER_LME));
 }
 
-bool pat_is_valid(uint64_t pat)
+bool value_is_valid(enum value_check check, uint64_t value, uint64_t old)
 {
-    for (unsigned i = 0; i < 8; i++) {
-        uint8_t type = (uint8_t)(pat >> (8 * i));
-        if (type > 7 || type == 2 || type == 3)
-            return false;
+    switch (check) {
+    case CHECK_CANONICAL:
+        return address_is_canonical(value);
+    case CHECK_32_BITS:
+        return value >> 32 == 0;
+    case CHECK_CR8:
+        return value <= 15;
+    case CHECK_PAT:
+        return pat_is_valid(value);
+    case CHECK_RFLAGS:
+        return (value & RFLAGS_FIXED) && !(value & RFLAGS_NEVER);
+    case CHECK_CR0:
+        return cr0_is_valid(value, old);
+    case CHECK_CR4:
+        return !(value & ~(cr4_supported() | old));
+    case CHECK_EFER:
+        return efer_is_valid(value, old);
+    case CHECK_NONE:
+    case CHECK_GPA:
+    case CHECK_XFEM:
+        break;
     }
     return true;
-}
-
-/* The limit's low 12 bits are all 1 where G says pages, its high 12 bits 0 where it says bytes. */
-static bool limit_is_valid(const struct segment *s)
-{
-    if (s->attributes & ATTRIBUTE_GRANULARITY)
-        return (s->limit & 0xFFF) == 0xFFF;
-    return s->limit >> 20 == 0;
-}
-
-/* All but the limit: AMD processors do not look at G themselves and may leave it as it is. */
-static bool base_and_rights_are_valid(const struct segment *s, unsigned index)
-{
-    bool present = (s->attributes & ATTRIBUTE_PRESENT) != 0;
-    bool system = index == SEG_LDTR || index == SEG_TR;
-    if (s->attributes & ATTRIBUTE_ZERO)
-        return false;
-    if (!address_is_canonical(s->base))
-        return false;
-    bool any_base = system || index == SEG_FS || index == SEG_GS;
-    if (!any_base && (present || index == SEG_CS) && s->base >> 32)
-        return false;
-    if (present && system == ((s->attributes & ATTRIBUTE_S) != 0))
-        return false;
-    return !(system && present && (s->selector & SELECTOR_TI));
-}
-
-bool segment_is_valid(const struct segment *s, unsigned index)
-{
-    return base_and_rights_are_valid(s, index) &&
-           (!(s->attributes & ATTRIBUTE_PRESENT) || limit_is_valid(s));
-}
-
-static unsigned type_of(const struct segment *s)
-{
-    return s->attributes & ATTRIBUTE_TYPE;
-}
-
-static unsigned dpl_of(const struct segment *s)
-{
-    return (unsigned)s->attributes >> 5 & 3;
-}
-
-static bool code_is_valid(const struct vp_state *state)
-{
-    const struct segment *cs = &state->seg[SEG_CS], *ss = &state->seg[SEG_SS];
-    unsigned type = type_of(cs);
-    if (!(cs->attributes & ATTRIBUTE_PRESENT))
-        return false;
-    if ((state->efer & EFER_LMA) && (cs->attributes & ATTRIBUTE_LONG) &&
-        (cs->attributes & ATTRIBUTE_DEFAULT))
-        return false;
-    if (type == TYPE_DATA_WRITE_ACCESSED) /* what real mode leaves there */
-        return dpl_of(cs) == 0;
-    if (!(type & TYPE_CODE) || !(type & TYPE_ACCESSED))
-        return false;
-    return type & TYPE_CODE_CONFORMING ? dpl_of(cs) <= dpl_of(ss) : dpl_of(cs) == dpl_of(ss);
-}
-
-static bool stack_is_valid(const struct vp_state *state)
-{
-    const struct segment *cs = &state->seg[SEG_CS], *ss = &state->seg[SEG_SS];
-    bool flat_ring = type_of(cs) == TYPE_DATA_WRITE_ACCESSED || !(state->cr0 & CR0_PE);
-    if (flat_ring && dpl_of(ss) != 0)
-        return false;
-    return !(ss->attributes & ATTRIBUTE_PRESENT) || type_of(ss) == TYPE_DATA_WRITE_ACCESSED ||
-           type_of(ss) == TYPE_DATA_DOWN_WRITE_ACCESSED;
-}
-
-static bool data_is_valid(const struct segment *s)
-{
-    if (!(s->attributes & ATTRIBUTE_PRESENT))
-        return true;
-    if (!(type_of(s) & TYPE_ACCESSED))
-        return false;
-    return !(type_of(s) & TYPE_CODE) || (type_of(s) & TYPE_WRITE);
-}
-
-static bool vm86_segments_are_valid(const struct vp_state *state)
-{
-    for (unsigned i = 0; i <= SEG_GS; i++) {
-        const struct segment *s = &state->seg[i];
-        if (s->base != (uint64_t)s->selector << 4 || s->limit != 0xFFFF ||
-            s->attributes != ATTRIBUTES_VM86)
-            return false;
-    }
-    return true;
-}
-
-static bool segments_are_valid(const struct vp_state *state)
-{
-    for (unsigned i = 0; i < SEG_COUNT; i++)
-        if (!base_and_rights_are_valid(&state->seg[i], i))
-            return false;
-    const struct segment *tr = &state->seg[SEG_TR], *ldtr = &state->seg[SEG_LDTR];
-    if (!(tr->attributes & ATTRIBUTE_PRESENT))
-        return false;
-    if (type_of(tr) != TYPE_TSS32_BUSY &&
-        (type_of(tr) != TYPE_TSS16_BUSY || (state->efer & EFER_LMA)))
-        return false;
-    if ((ldtr->attributes & ATTRIBUTE_PRESENT) && type_of(ldtr) != TYPE_LDT)
-        return false;
-    if (state->rflags & RFLAGS_VM)
-        return vm86_segments_are_valid(state);
-    return code_is_valid(state) && stack_is_valid(state) && data_is_valid(&state->seg[SEG_DS]) &&
-           data_is_valid(&state->seg[SEG_ES]) && data_is_valid(&state->seg[SEG_FS]) &&
-           data_is_valid(&state->seg[SEG_GS]);
-}
-
-static bool control_registers_are_valid(const struct vp_state *s)
-{
-    bool paging = (s->cr0 & CR0_PG) != 0, lme = (s->efer & EFER_LME) != 0;
-    bool lma = (s->efer & EFER_LMA) != 0;
-    if (!cr0_is_valid(s->cr0, s->cr0) || !efer_is_valid(s->efer, s->efer))
-        return false;
-    if (lma != (lme && paging) || (lma && !(s->cr4 & CR4_PAE)))
-        return false;
-    return lma || !(s->cr4 & CR4_PCIDE);
 }
 
 bool rip_is_valid(const struct vp_state *s, uint64_t rip)
 {
-    bool code64 = (s->efer & EFER_LMA) && (s->seg[SEG_CS].attributes & ATTRIBUTE_LONG);
-    return code64 ? address_is_canonical(rip) : rip >> 32 == 0;
+    return is_code64(s) ? address_is_canonical(rip) : rip >> 32 == 0;
 }
 
-/* SDM 27.3.1.4 (RFLAGS, RIP) and 27.2.1.3 (the event). */
-static bool execution_is_valid(const struct vp_state *s)
+bool segment_is_valid(const struct segment *segment, unsigned index)
 {
-    bool lma = (s->efer & EFER_LMA) != 0;
-    if (!rflags_are_valid(s->rflags))
-        return false;
-    if ((s->rflags & RFLAGS_VM) && (lma || !(s->cr0 & CR0_PE)))
-        return false;
-    if (!rip_is_valid(s, s->rip))
-        return false;
-    if (!s->event.valid)
-        return true;
-    if (s->event.type == EVENT_INTERRUPT)
-        return (s->rflags & RFLAGS_IF) && !s->interrupt_shadow;
-    return s->event.type != EVENT_NMI || !s->nmi_masked;
-}
-
-bool state_is_valid(const struct vp_state *s)
-{
-    return control_registers_are_valid(s) && execution_is_valid(s) && segments_are_valid(s) &&
-           address_is_canonical(s->gdtr.base) && address_is_canonical(s->idtr.base);
+    struct question q = {.asker = ASK_SET};
+    one_segment(&q, segment, index);
+    return q.broken == 0 && (!(segment->attributes & SEGMENT_PRESENT) || limit_is_valid(segment));
 }

@@ -3,6 +3,7 @@
 #define HV_MODEL_VP_STATE_H
 
 #include "hv/base/arch.h"
+#include "hv/model/vp_msrs.h"
 
 /* The order in which instructions encode them (SDM 2.1.5), which is also the ABI's. */
 enum gpr {
@@ -72,10 +73,9 @@ struct vp_state {
     /* cold, the rest: exact after vp_sync; changes need vp_touch */
     struct descriptor_table gdtr, idtr;
     uint64_t cr2, dr6;
-    uint64_t pat, debugctl;
-    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
-    uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
-    uint64_t tsc_offset;
+    uint64_t debugctl, tsc_aux, tsc_offset;
+#define VP_MSR_MEMBER(member, NAME, check) uint64_t member;
+    VP_MSRS(VP_MSR_MEMBER)
     /* swapped by hv/model/fpu.c when a processor changes from one VP to another */
     uint64_t dr[4];
     uint64_t xcr0, xss;

@@ -105,7 +105,6 @@ static struct cpuid_regs child_xsave_leaf(struct vp *vp, uint32_t subleaf)
     } else if (subleaf > 63 || !(xsave_features_child & BIT(subleaf))) {
         r = (struct cpuid_regs){0};
     }
-    (void)vp;
     return r;
 }
 

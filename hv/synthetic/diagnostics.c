@@ -61,9 +61,11 @@ static void print_counts(void)
     }
 }
 
-bool diagnostics_read(uint32_t msr, uint64_t *value)
+bool diagnostics_read(struct vp *vp, uint32_t msr, uint64_t *value)
 {
     const struct cpu *cpu = this_cpu();
+    if (!vp->first)
+        return false;
     if (msr == VELLUM_MSR_LOG_LEVEL)
         *value = log_level;
     else if (msr == VELLUM_MSR_EXITS)
@@ -75,16 +77,15 @@ bool diagnostics_read(uint32_t msr, uint64_t *value)
     return true;
 }
 
-bool diagnostics_write(uint32_t msr, uint64_t value)
+enum msr_result diagnostics_write(struct vp *vp, uint32_t msr, uint64_t value)
 {
-    if (msr == VELLUM_MSR_LOG_LEVEL) {
-        if (value > LOG_DEBUG)
-            return false;
+    if (!vp->first)
+        return MSR_FAULT;
+    if (msr == VELLUM_MSR_LOG_LEVEL && value <= LOG_DEBUG)
         log_level = (enum log_level)value;
-        return true;
-    }
-    if (msr != VELLUM_MSR_EXITS)
-        return false;
-    print_counts();
-    return true;
+    else if (msr == VELLUM_MSR_EXITS)
+        print_counts();
+    else
+        return MSR_FAULT;
+    return MSR_DONE;
 }

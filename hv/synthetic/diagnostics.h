@@ -7,6 +7,7 @@
 
 #include "hv/base/arch.h"
 #include "hv/base/exit.h"
+#include "hv/model/msr.h"
 #include "hypercalls/abi.h"
 
 #define VELLUM_MSR_FIRST VELLUM_MSR_LOG_LEVEL
@@ -15,8 +16,8 @@
 /* Leaves from VELLUM_LEAF on; those behind the last one are zero. */
 struct cpuid_regs diagnostics_leaf(uint32_t leaf);
 
-/* RDMSR and WRMSR of VELLUM_MSR_*, on the processor that runs it. False: #GP(0). No lock held. */
-bool diagnostics_read(uint32_t msr, uint64_t *value);
-bool diagnostics_write(uint32_t msr, uint64_t value);
+/* RDMSR and WRMSR of VELLUM_MSR_*, about the processor that runs it. #GP for a child. */
+msr_reader diagnostics_read;
+msr_writer diagnostics_write;
 
 #endif

@@ -1,7 +1,6 @@
 /*
  * The hypervisor's own MSRs (TLFS "Overview of hypervisor registers"): identity,
- * hypercall page, time, reset, crash report. One without its privilege, or
- * unknown, is #GP.
+ * hypercall page, time, reset, crash report; one row each, with its privilege.
  */
 #include "hv/synthetic/msrs.h"
 
@@ -10,95 +9,17 @@
 #include "hv/base/phys.h"
 #include "hv/base/string.h"
 #include "hv/base/time.h"
+#include "hv/machine/apic.h"
 #include "hv/machine/machine.h"
 #include "hv/model/dispatch.h"
 #include "hv/model/partition.h"
+#include "hv/synthetic/diagnostics.h"
 #include "hypercalls/abi.h"
 #include "mm/copy.h"
 
 #define MSR_GPN(value)    ((value) >> PAGE_SHIFT)
 #define MSR_PAGE_ENABLE   1UL
 #define CRASH_MESSAGE_MAX PAGE_SIZE
-
-static uint64_t privilege_for(uint32_t msr)
-{
-    switch (msr) {
-    case HV_MSR_GUEST_OS_ID:
-    case HV_MSR_HYPERCALL:
-        return PRIVILEGE_HYPERCALL_MSRS;
-    case HV_MSR_VP_ASSIST_PAGE:
-        return PRIVILEGE_APIC_MSRS;
-    case HV_MSR_VP_INDEX:
-        return PRIVILEGE_VP_INDEX;
-    case HV_MSR_RESET:
-        return PRIVILEGE_RESET;
-    case HV_MSR_VP_RUNTIME:
-        return PRIVILEGE_VP_RUNTIME;
-    case HV_MSR_TIME_REF_COUNT:
-        return PRIVILEGE_TIME_REF_COUNT;
-    case HV_MSR_REFERENCE_TSC:
-        return PRIVILEGE_REFERENCE_TSC;
-    case HV_MSR_TSC_FREQUENCY:
-    case HV_MSR_APIC_FREQUENCY:
-        return PRIVILEGE_FREQUENCY_MSRS;
-    case HV_MSR_TSC_INVARIANT:
-        return PRIVILEGE_TSC_INVARIANT;
-    default:
-        return 0; /* crash MSRs: advertised by a feature bit, open to all */
-    }
-}
-
-bool synthetic_msr_read(struct vp *vp, uint32_t msr, uint64_t *value)
-{
-    const struct partition *p = vp->partition;
-    uint64_t privilege = privilege_for(msr);
-    if ((p->privileges & privilege) != privilege)
-        return false;
-    if (msr >= HV_MSR_CRASH_P0 && msr < HV_MSR_CRASH_P0 + 5) {
-        *value = vp->crash_parameters[msr - HV_MSR_CRASH_P0];
-        return true;
-    }
-    switch (msr) {
-    case HV_MSR_GUEST_OS_ID:
-        *value = p->guest_os_id;
-        return true;
-    case HV_MSR_HYPERCALL:
-        *value = p->hypercall_msr;
-        return true;
-    case HV_MSR_VP_INDEX:
-        *value = vp->index;
-        return true;
-    case HV_MSR_RESET:
-        *value = 0;
-        return true;
-    case HV_MSR_VP_RUNTIME:
-        *value = tsc_to_100ns(vp->runtime_tsc + rdtsc() - vp->entered_tsc);
-        return true;
-    case HV_MSR_TIME_REF_COUNT:
-        *value = tsc_to_100ns(rdtsc()) - tsc_to_100ns(p->reference_start_tsc);
-        return true;
-    case HV_MSR_REFERENCE_TSC:
-        *value = p->reference_tsc_msr;
-        return true;
-    case HV_MSR_VP_ASSIST_PAGE:
-        *value = vp->assist_msr;
-        return true;
-    case HV_MSR_TSC_FREQUENCY:
-        *value = tsc_frequency;
-        return true;
-    case HV_MSR_APIC_FREQUENCY:
-        *value = apic_frequency;
-        return vp->first; /* a child has no local APIC */
-    case HV_MSR_TSC_INVARIANT:
-        *value = p->tsc_invariant;
-        return true;
-    case HV_MSR_CRASH_CTL:
-        *value = HV_CRASH_CTL_NOTIFY | HV_CRASH_CTL_MESSAGE;
-        return true;
-    default:
-        return false;
-    }
-}
 
 /*
  * Moves an overlay that an MSR controls to where `value` says (or away). The
@@ -269,39 +190,110 @@ static enum msr_result write_page_msr(struct vp *vp, uint32_t msr, uint64_t valu
     return ok ? MSR_DONE : MSR_FAULT;
 }
 
-enum msr_result synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value)
+static enum msr_result write_reset(struct vp *vp, uint32_t msr, uint64_t value)
 {
-    uint64_t privilege = privilege_for(msr);
-    if ((vp->partition->privileges & privilege) != privilege)
+    if (!(value & 1))
+        return MSR_DONE;
+    if (vp->first)
+        machine_reset();
+    vp->triple_fault = true; /* a child's reset is its parent's to carry out */
+    vp->cpu->kicked = 1;
+    return MSR_DONE;
+}
+
+/* Once asked for, it stays. */
+static enum msr_result write_tsc_invariant(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    if (value > 1 || (value == 0 && vp->partition->tsc_invariant))
         return MSR_FAULT;
-    if (msr >= HV_MSR_CRASH_P0 && msr < HV_MSR_CRASH_P0 + 5) {
-        vp->crash_parameters[msr - HV_MSR_CRASH_P0] = value;
-        return MSR_DONE;
+    vp->partition->tsc_invariant = value == 1;
+    return MSR_DONE;
+}
+
+static enum msr_result write_crash_parameter(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    vp->crash_parameters[msr - HV_MSR_CRASH_P0] = value;
+    return MSR_DONE;
+}
+
+static enum msr_result write_crash_control(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    if (value & HV_CRASH_CTL_NOTIFY)
+        report_crash(vp, value);
+    return MSR_DONE;
+}
+
+static bool read_apic_frequency(struct vp *vp, uint32_t msr, uint64_t *value)
+{
+    *value = apic_frequency;
+    return vp->first; /* a child has no local APIC */
+}
+
+/* A reader whose answer is one expression of `vp` and `msr`. */
+#define READS(name, expression)                                                                    \
+    static bool read_##name(struct vp *vp, uint32_t msr, uint64_t *value)                          \
+    {                                                                                              \
+        *value = (expression);                                                                     \
+        return true;                                                                               \
     }
-    switch (msr) {
-    case HV_MSR_GUEST_OS_ID:
-    case HV_MSR_HYPERCALL:
-    case HV_MSR_REFERENCE_TSC:
-    case HV_MSR_VP_ASSIST_PAGE:
-        return write_page_msr(vp, msr, value);
-    case HV_MSR_RESET:
-        if (!(value & 1))
-            return MSR_DONE;
-        if (vp->first)
-            machine_reset();
-        vp->triple_fault = true; /* a child's reset is its parent's to carry out */
-        vp->cpu->kicked = 1;
-        return MSR_DONE;
-    case HV_MSR_TSC_INVARIANT: /* once asked for, it stays */
-        if (value > 1 || (value == 0 && vp->partition->tsc_invariant))
-            return MSR_FAULT;
-        vp->partition->tsc_invariant = value == 1;
-        return MSR_DONE;
-    case HV_MSR_CRASH_CTL:
-        if (value & HV_CRASH_CTL_NOTIFY)
-            report_crash(vp, value);
-        return MSR_DONE;
-    default:
-        return MSR_FAULT;
-    }
+READS(guest_os_id, vp->partition->guest_os_id)
+READS(hypercall, vp->partition->hypercall_msr)
+READS(vp_index, vp->index)
+READS(reset, 0)
+READS(runtime, tsc_to_100ns(vp->runtime_tsc + rdtsc() - vp->entered_tsc))
+READS(time, tsc_to_100ns(rdtsc()) - tsc_to_100ns(vp->partition->reference_start_tsc))
+READS(reference_tsc, vp->partition->reference_tsc_msr)
+READS(tsc_frequency, tsc_frequency)
+READS(assist_page, vp->assist_msr)
+READS(crash_parameter, vp->crash_parameters[msr - HV_MSR_CRASH_P0])
+READS(crash_control, HV_CRASH_CTL_NOTIFY | HV_CRASH_CTL_MESSAGE)
+READS(tsc_invariant, vp->partition->tsc_invariant)
+
+/* clang-format off */
+static const struct row {
+    uint32_t first, last;
+    uint64_t privilege; /* the partition needs it, else #GP */
+    msr_reader *read;
+    msr_writer *write;
+} rows[] = {
+#define ONE(NAME, PRIVILEGE, reader, writer) \
+    {HV_MSR_##NAME, HV_MSR_##NAME, PRIVILEGE_##PRIVILEGE, reader, writer}
+    {HV_MSR_EOI, HV_MSR_TPR, PRIVILEGE_APIC_MSRS, apic_synthetic_read, apic_synthetic_write},
+    ONE(GUEST_OS_ID,    HYPERCALL_MSRS, read_guest_os_id,    write_page_msr),
+    ONE(HYPERCALL,      HYPERCALL_MSRS, read_hypercall,      write_page_msr),
+    ONE(VP_INDEX,       VP_INDEX,       read_vp_index,       NULL),
+    ONE(RESET,          RESET,          read_reset,          write_reset),
+    ONE(VP_RUNTIME,     VP_RUNTIME,     read_runtime,        NULL),
+    ONE(TIME_REF_COUNT, TIME_REF_COUNT, read_time,           NULL),
+    ONE(REFERENCE_TSC,  REFERENCE_TSC,  read_reference_tsc,  write_page_msr),
+    ONE(TSC_FREQUENCY,  FREQUENCY_MSRS, read_tsc_frequency,  NULL),
+    ONE(APIC_FREQUENCY, FREQUENCY_MSRS, read_apic_frequency, NULL),
+    ONE(VP_ASSIST_PAGE, APIC_MSRS,      read_assist_page,    write_page_msr),
+    ONE(TSC_INVARIANT,  TSC_INVARIANT,  read_tsc_invariant,  write_tsc_invariant),
+    /* Advertised by a feature bit and open to all. */
+    {HV_MSR_CRASH_P0, HV_MSR_CRASH_CTL - 1, 0, read_crash_parameter, write_crash_parameter},
+    {HV_MSR_CRASH_CTL, HV_MSR_CRASH_CTL, 0, read_crash_control, write_crash_control},
+    {VELLUM_MSR_FIRST, VELLUM_MSR_LAST, 0, diagnostics_read, diagnostics_write},
+};
+/* clang-format on */
+
+/* The row for an MSR that the VP may reach, or NULL. */
+static const struct row *find(const struct vp *vp, uint32_t msr)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        if (msr - rows[i].first <= rows[i].last - rows[i].first)
+            return rows[i].privilege & ~vp->partition->privileges ? NULL : &rows[i];
+    return NULL;
+}
+
+bool synthetic_read(struct vp *vp, uint32_t msr, uint64_t *value)
+{
+    const struct row *row = find(vp, msr);
+    return row && row->read && row->read(vp, msr, value);
+}
+
+enum msr_result synthetic_write(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    const struct row *row = find(vp, msr);
+    return row && row->write ? row->write(vp, msr, value) : MSR_FAULT;
 }

@@ -5,8 +5,12 @@
 #include "hv/model/msr.h"
 #include "hv/model/partition.h"
 
-bool synthetic_msr_read(struct vp *vp, uint32_t msr, uint64_t *value);
-enum msr_result synthetic_msr_write(struct vp *vp, uint32_t msr, uint64_t value);
+#define SYNTHETIC_MSR_FIRST 0x40000000u
+#define SYNTHETIC_MSR_LAST  0x40000FFFu
+
+/* Rows of hv/msr.c for both kinds of VP. Unknown, or without its privilege: #GP. */
+msr_reader synthetic_read;
+msr_writer synthetic_write;
 
 /* Takes the VP's assist page off the space and gives its frame back. Lock: hv_lock. */
 void synthetic_vp_pages_remove(struct vp *vp);

@@ -13,11 +13,14 @@
 #include "hv/base/phys.h"
 #include "hv/base/time.h"
 #include "hv/exits.h"
+#include "hv/machine/apic.h"
+#include "hv/machine/machine.h"
 #include "hv/model/dispatch.h"
 #include "hv/model/fpu.h"
 #include "hv/model/intercepts.h"
+#include "hv/model/rules.h"
 #include "hv/model/statepage.h"
-#include "hv/synthetic/msrs.h"
+#include "hv/msr.h"
 #include "hypercalls/hypercalls.h"
 #include "mm/tlb.h"
 
@@ -225,6 +228,31 @@ void triple_fault(struct cpu *cpu, struct vp *vp)
         intercept_plain(cpu, vp, HV_MESSAGE_UNRECOVERABLE_EXCEPTION);
 }
 
+bool rdmsr_safe(uint32_t msr, uint64_t *value)
+{
+    return false;
+}
+
+bool apic_synthetic_read(struct vp *vp, uint32_t msr, uint64_t *value)
+{
+    return false;
+}
+
+enum msr_result apic_synthetic_write(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    return MSR_FAULT;
+}
+
+enum msr_result apic_write_base(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    return MSR_FAULT;
+}
+
+enum msr_result apic_write_x2apic_icr(struct vp *vp, uint32_t msr, uint64_t value)
+{
+    return MSR_FAULT;
+}
+
 void machine_reset(void)
 {
     panic("a guest reset the machine");
@@ -295,6 +323,7 @@ void fake_start(const struct slpt_format *format, uint64_t privileges)
     fake_backend.format = format;
     backend_features = (struct backend_features){.max_level = 1, .accessed_dirty = true};
     slpt_accessed_dirty = true;
+    entry_limits = (struct entry_limits){UINT64_MAX, UINT64_MAX, UINT64_MAX};
     overlay_window_base = FAKE_WINDOW;
     pool_fail_after = -1;
     tsc_per_50us = UINT64_MAX / 2;
@@ -427,7 +456,7 @@ bool fake_write_msr(uint32_t msr, uint64_t value)
 {
     struct cpu *cpu = this_cpu();
     leave_guest(cpu);
-    bool taken = synthetic_msr_write(cpu->current, msr, value);
+    bool taken = msr_write(cpu->current, msr, value) == MSR_DONE;
     serve(cpu);
     enter_guest(cpu);
     fake_check();
