@@ -48,8 +48,21 @@ ISO_GUEST := $(firstword $(filter %/statepage.elf,$(GUESTS)) $(GUESTS))
 $(BUILD)/vellum.iso: $(BUILD)/vellum.elf $(ISO_GUEST) scripts/mkiso.sh
 	VELLUM_IMAGE=$(BUILD)/vellum.elf scripts/mkiso.sh $@ "" $(ISO_GUEST) ""
 
+# The interface's headers, for programs that include <vellum/abi.h>.
+PREFIX      ?= /usr/local
+INCLUDE_DIR := $(DESTDIR)$(PREFIX)/include/vellum
+ABI_HEADERS := $(wildcard hypercalls/abi*.h)
+
+install:
+	install -d "$(INCLUDE_DIR)"
+	install -m 644 $(ABI_HEADERS) "$(INCLUDE_DIR)"
+
+uninstall:
+	rm -f $(ABI_HEADERS:hypercalls/%="$(INCLUDE_DIR)"/%)
+	[ ! -d "$(INCLUDE_DIR)" ] || rmdir --ignore-fail-on-non-empty "$(INCLUDE_DIR)"
+
 clean:
 	rm -rf $(BUILD)
 
 -include $(HV_C:%.c=$(BUILD)/%.d) $(BUILD)/offsets.d
-.PHONY: all clean
+.PHONY: all clean install uninstall

@@ -1,7 +1,10 @@
 /*
- * The Microsoft hypercall ABI as Vellum speaks it: codes, statuses, structures.
- * Self-standing: the hypervisor, the bundled guests and the unit tests share it.
- * From the Hyper-V TLFS; offsets are asserted below each structure.
+ * The Microsoft hypercall ABI as Vellum speaks it, from the Hyper-V TLFS: codes, statuses,
+ * registers and MSRs here, structures in abi_calls.h and abi_pages.h, each with its size and its
+ * offsets asserted below it. The hypervisor, the bundled guests and the tests share these headers.
+ *
+ * They stand alone: C11 or C++17, freestanding, 32-bit or 64-bit, with nothing but stddef.h and
+ * stdint.h. `make install` puts them where a program of yours finds <vellum/abi.h>.
  */
 #ifndef HYPERCALLS_ABI_H
 #define HYPERCALLS_ABI_H
@@ -9,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hypercalls/abi_pages.h"
+#include "abi_calls.h"
+#include "abi_pages.h"
 
 enum hv_status {
     HV_STATUS_SUCCESS = 0x00,
@@ -66,298 +70,17 @@ enum hv_call {
 };
 
 /* Control word (TLFS "Hypercall Inputs") and result word ("Hypercall Outputs"). */
-#define HV_CONTROL_FAST            (1UL << 16)
+#define HV_CONTROL_FAST            (UINT64_C(1) << 16)
 #define HV_CONTROL_VARIABLE_SHIFT  17 /* 10 bits, qwords */
-#define HV_CONTROL_NESTED          (1UL << 31)
-#define HV_CONTROL_REP_COUNT_SHIFT 32                   /* 12 bits */
-#define HV_CONTROL_REP_START_SHIFT 48                   /* 12 bits */
-#define HV_CONTROL_RESERVED        0xF000F000F8000000UL /* nested bit included */
+#define HV_CONTROL_NESTED          (UINT64_C(1) << 31)
+#define HV_CONTROL_REP_COUNT_SHIFT 32                           /* 12 bits */
+#define HV_CONTROL_REP_START_SHIFT 48                           /* 12 bits */
+#define HV_CONTROL_RESERVED        UINT64_C(0xF000F000F8000000) /* nested bit included */
 #define HV_RESULT_REPS_SHIFT       32
 
-#define HV_PARTITION_ID_SELF (~0UL)
+#define HV_PARTITION_ID_SELF (~UINT64_C(0))
 #define HV_VP_INDEX_SELF     0xFFFFFFFEu
 #define HV_VP_INDEX_ANY      0xFFFFFFFFu
-
-/* 0xE1 and 0xE2 */
-enum hv_vp_state_page_type {
-    HV_VP_STATE_PAGE_REGISTERS = 0,
-    HV_VP_STATE_PAGE_INTERCEPT_MESSAGE = 1,
-    HV_VP_STATE_PAGE_GHCB = 2,
-};
-
-#define HV_MAP_LOCATION_PROVIDED 1
-
-struct hv_input_map_vp_state_page {
-    uint64_t partition_id;
-    uint32_t vp_index;
-    uint16_t type;
-    uint8_t input_vtl;
-    uint8_t flags;
-    uint64_t requested_map_location;
-};
-_Static_assert(sizeof(struct hv_input_map_vp_state_page) == 24, "0xE1 input");
-_Static_assert(offsetof(struct hv_input_map_vp_state_page, requested_map_location) == 16, "0xE1");
-
-struct hv_input_unmap_vp_state_page {
-    uint64_t partition_id;
-    uint32_t vp_index;
-    uint16_t type;
-    uint8_t input_vtl;
-    uint8_t reserved;
-};
-_Static_assert(sizeof(struct hv_input_unmap_vp_state_page) == 16, "0xE2 input");
-
-/* Partitions */
-enum {
-    HV_CREATE_GPA_SUPER_PAGES = 1 << 4,
-    HV_CREATE_EXO_PARTITION = 1 << 8,
-    HV_CREATE_LAPIC = 1 << 13,
-    HV_CREATE_INTERCEPT_MESSAGE_PAGE = 1 << 19,
-    HV_CREATE_X2APIC = 1 << 22,
-};
-
-struct hv_input_create_partition {
-    uint64_t flags;
-    uint64_t proximity;
-    uint32_t compatibility;
-    uint32_t zero;
-    uint64_t disabled_processor_features[2];
-    uint64_t disabled_xsave_features;
-    uint64_t isolation;
-};
-_Static_assert(sizeof(struct hv_input_create_partition) == 56, "0x40 input");
-_Static_assert(offsetof(struct hv_input_create_partition, disabled_processor_features) == 24, "");
-
-struct hv_input_partition { /* 0x41, 0x42, 0x43 */
-    uint64_t partition_id;
-};
-
-struct hv_input_get_partition_property {
-    uint64_t partition_id;
-    uint32_t code;
-    uint32_t zero;
-};
-
-struct hv_input_set_partition_property {
-    uint64_t partition_id;
-    uint32_t code;
-    uint32_t zero;
-    uint64_t value;
-};
-
-enum hv_partition_property {
-    HV_PROPERTY_PRIVILEGE_FLAGS = 0x00010000,
-};
-
-struct hv_input_next_child {
-    uint64_t parent_id;
-    uint64_t previous_id;
-};
-
-struct hv_input_deposit { /* header; GPNs follow */
-    uint64_t partition_id;
-};
-
-struct hv_input_withdraw {
-    uint64_t partition_id;
-    uint64_t proximity;
-};
-
-struct hv_output_memory_balance {
-    uint64_t available;
-    uint64_t in_use;
-};
-
-enum {
-    HV_MAP_READABLE = 1,
-    HV_MAP_WRITABLE = 2,
-    HV_MAP_KERNEL_EXECUTE = 4,
-    HV_MAP_USER_EXECUTE = 8,
-    HV_MAP_NO_ACCESS = 0x10000,
-    HV_MAP_NOT_CACHED = 0x200000,
-};
-#define HV_MAP_LARGE_PAGE 0x80000000u
-
-struct hv_input_map_gpa { /* header; source GPNs follow */
-    uint64_t partition_id;
-    uint64_t base_gpn;
-    uint32_t flags;
-    uint32_t zero;
-};
-
-struct hv_input_unmap_gpa {
-    uint64_t partition_id;
-    uint64_t base_gpn;
-    uint32_t flags;
-    uint32_t zero;
-};
-
-enum hv_intercept_type {
-    HV_INTERCEPT_IO_PORT = 0,
-    HV_INTERCEPT_MSR = 1,
-    HV_INTERCEPT_CPUID = 2,
-    HV_INTERCEPT_EXCEPTION = 3,
-};
-
-struct hv_input_install_intercept {
-    uint64_t partition_id;
-    uint32_t access_mask; /* read 1, write 2, execute 4 */
-    uint32_t type;
-    uint64_t parameter;
-};
-
-struct hv_input_create_vp {
-    uint64_t partition_id;
-    uint32_t vp_index;
-    uint8_t zero[3];
-    uint8_t subnode_type;
-    uint64_t subnode;
-    uint64_t proximity;
-    uint64_t flags;
-};
-_Static_assert(sizeof(struct hv_input_create_vp) == 40, "0x4E input");
-
-struct hv_input_add_logical_processor { /* 0x76 */
-    uint32_t lp_index;
-    uint32_t apic_id;
-    uint64_t proximity;
-};
-_Static_assert(sizeof(struct hv_input_add_logical_processor) == 16, "0x76 input");
-
-struct hv_output_add_logical_processor {
-    uint64_t status; /* of the start-up */
-    uint64_t substatus[6];
-};
-_Static_assert(sizeof(struct hv_output_add_logical_processor) == 56, "0x76 output");
-
-enum hv_device_type { HV_DEVICE_PCI = 1, HV_DEVICE_IOAPIC = 2 }; /* bits 62, 63 of the device id */
-enum hv_interrupt_source { HV_INTERRUPT_SOURCE_MSI = 1, HV_INTERRUPT_SOURCE_IOAPIC = 2 };
-enum { HV_INTERRUPT_FIXED = 0, HV_TRIGGER_EDGE = 0, HV_TRIGGER_LEVEL = 1 };
-enum { HV_INTERRUPT_TARGET_SET = 2 };
-
-struct hv_interrupt_entry {
-    uint32_t source;
-    uint32_t zero;
-    uint64_t value; /* MSI: address (low half) and data; I/O APIC: redirection entry */
-};
-
-struct hv_input_map_device_interrupt { /* 0x7C; the variable header begins at bank_mask */
-    uint64_t partition_id;
-    uint64_t device_id;
-    uint32_t flags;
-    uint32_t base_index;
-    struct hv_interrupt_entry logical;
-    uint32_t type;
-    uint32_t trigger;
-    uint32_t vector_count;
-    uint32_t zero;
-    uint32_t vector;
-    uint32_t target_flags;
-    uint64_t mask_or_format; /* of VPs 0..63; with HV_INTERRUPT_TARGET_SET the set's format */
-    uint64_t bank_mask;
-    uint64_t banks[1];
-};
-#define HV_MAP_DEVICE_INTERRUPT_HEADER offsetof(struct hv_input_map_device_interrupt, bank_mask)
-_Static_assert(HV_MAP_DEVICE_INTERRUPT_HEADER == 72, "0x7C input");
-
-struct hv_output_map_device_interrupt {
-    struct hv_interrupt_entry entry;
-    uint64_t status[5];
-};
-_Static_assert(sizeof(struct hv_output_map_device_interrupt) == 56, "0x7C output");
-
-struct hv_input_unmap_device_interrupt { /* 0x7D */
-    uint64_t partition_id;
-    uint64_t device_id;
-    struct hv_interrupt_entry entry;
-};
-_Static_assert(sizeof(struct hv_input_unmap_device_interrupt) == 32, "0x7D input");
-
-struct hv_input_vp { /* 0x4F */
-    uint64_t partition_id;
-    uint32_t vp_index;
-    uint32_t zero;
-};
-
-struct hv_input_vp_registers { /* 0x50 and 0x51 header; names or assignments follow */
-    uint64_t partition_id;
-    uint32_t vp_index;
-    uint8_t vtl;
-    uint8_t zero[3];
-};
-
-struct hv_register_value {
-    uint64_t low, high;
-};
-
-struct hv_register_assignment {
-    uint32_t name;
-    uint32_t zero[3];
-    struct hv_register_value value;
-};
-_Static_assert(sizeof(struct hv_register_assignment) == 32, "0x51 element");
-
-struct hv_input_translate {
-    uint64_t partition_id;
-    uint32_t vp_index;
-    uint32_t zero;
-    uint64_t control_flags; /* validate read 1, write 2, execute 4, privilege exempt 8 */
-    uint64_t gva_page;
-};
-
-struct hv_output_translate {
-    uint64_t result; /* result code 31:0, cache type 39:32, overlay page bit 40 */
-    uint64_t gpn;
-};
-
-enum hv_translate_result {
-    HV_TRANSLATE_SUCCESS = 0,
-    HV_TRANSLATE_PAGE_NOT_PRESENT = 1,
-    HV_TRANSLATE_PRIVILEGE_VIOLATION = 2,
-    HV_TRANSLATE_INVALID_PAGE_TABLE_FLAGS = 3,
-    HV_TRANSLATE_GPA_UNMAPPED = 4,
-    HV_TRANSLATE_GPA_NO_READ = 5,
-    HV_TRANSLATE_GPA_NO_WRITE = 6,
-};
-
-enum {
-    HV_DISPATCH_CLEAR_INTERCEPT_SUSPEND = 1,
-    HV_DISPATCH_SCAN_INTERRUPT_INJECTION = 0x40,
-    HV_DISPATCH_STATE_BLOCKED = 1,
-    HV_DISPATCH_STATE_READY = 2,
-    HV_DISPATCH_EVENT_NONE = 0,
-    HV_DISPATCH_EVENT_SUSPEND = 1,
-    HV_DISPATCH_EVENT_INTERCEPT = 2,
-};
-
-struct hv_input_dispatch_vp {
-    uint64_t partition_id;
-    uint32_t vp_index;
-    uint32_t flags;
-    uint64_t time_slice;
-    uint64_t spec_ctrl;
-};
-
-struct hv_output_dispatch_vp {
-    uint32_t state;
-    uint32_t event;
-};
-
-enum { /* flags 2 and 8, "set", are not implemented */
-       HV_ACCESS_STATES_CLEAR_ACCESSED = 1 << 0,
-       HV_ACCESS_STATES_CLEAR_DIRTY = 1 << 2,
-};
-
-enum { /* the output, a byte per page */
-       HV_ACCESS_STATE_ACCESSED = 1 << 0,
-       HV_ACCESS_STATE_DIRTY = 1 << 1,
-};
-
-struct hv_input_access_states { /* 0xC9, no list */
-    uint64_t partition_id;
-    uint64_t flags; /* HV_ACCESS_STATES_* */
-    uint64_t base_gpn;
-};
 
 enum hv_register_name {
     HV_REGISTER_EXPLICIT_SUSPEND = 0x00000000,
@@ -427,10 +150,10 @@ enum vellum_interface {
     VELLUM_INTERFACE = 1,               /* its version: EAX of the next leaf; EBX: kinds of exit */
 };
 
-#define HV_HYPERCALL_MSR_ENABLE (1UL << 0)
-#define HV_HYPERCALL_MSR_LOCKED (1UL << 1)
-#define HV_CRASH_CTL_NOTIFY     (1UL << 63)
-#define HV_CRASH_CTL_MESSAGE    (1UL << 62)
+#define HV_HYPERCALL_MSR_ENABLE (UINT64_C(1) << 0)
+#define HV_HYPERCALL_MSR_LOCKED (UINT64_C(1) << 1)
+#define HV_CRASH_CTL_NOTIFY     (UINT64_C(1) << 63)
+#define HV_CRASH_CTL_MESSAGE    (UINT64_C(1) << 62)
 
 /* Reference TSC page */
 struct hv_reference_tsc_page {
@@ -439,5 +162,10 @@ struct hv_reference_tsc_page {
     uint64_t scale;
     int64_t offset;
 };
+HV_ABI_SIZE(hv_reference_tsc_page, 24);
+HV_ABI_AT(hv_reference_tsc_page, sequence, 0);
+HV_ABI_AT(hv_reference_tsc_page, reserved, 4);
+HV_ABI_AT(hv_reference_tsc_page, scale, 8);
+HV_ABI_AT(hv_reference_tsc_page, offset, 16);
 
 #endif

@@ -8,7 +8,7 @@ build="gcc libc6-dev binutils make nasm python3"
 qemu="qemu-system-x86"
 bochs="bochs bochsbios vgabios"
 iso="grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools"
-test="libcmocka-dev clang libclang-rt-dev ovmf"
+test="libcmocka-dev g++ clang libclang-rt-dev ovmf"
 lint="clang-format clang-tidy cppcheck"
 
 [ $# -gt 0 ] || set -- build qemu bochs iso test lint
