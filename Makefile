@@ -1,4 +1,5 @@
-# Vellum. `make` builds build/vellum.elf and build/vellum.iso; see README.md.
+# Vellum. `make` builds build/vellum.elf and build/vellum.iso; see README.md. It prints a short line
+# for each file; `make V=1` prints the commands, `make -s` nothing.
 
 CROSS := $(firstword $(foreach p,x86_64-elf- x86_64-linux-gnu-,$(if $(shell command -v $(p)gcc 2>/dev/null),$(p))))
 CC      := $(CROSS)gcc
@@ -16,37 +17,50 @@ HV_C    := $(filter-out %_test.c %_fuzz.c hv/offsets.c,$(wildcard $(HV_DIRS:%=%/
 HV_ASM  := $(wildcard $(HV_DIRS:%=%/*.asm))
 HV_OBJ  := $(HV_C:%.c=$(BUILD)/%.o) $(HV_ASM:%.asm=$(BUILD)/%.asm.o)
 
+# A recipe's first line is $(call note,CC); its commands begin with $(Q).
+Q     := $(if $(filter 1,$(V)),,@)
+quiet = $(or $(filter 1,$(V)),$(findstring s,$(firstword -$(MAKEFLAGS))))
+note  = @$(if $(quiet),:,echo '  $(1)  $(@:$(BUILD)/%=%)')
+
 all: $(BUILD)/vellum.elf $(BUILD)/vellum.iso
 
 # Offsets into C structures for nasm, generated from hv/offsets.c.
 $(BUILD)/offsets.inc: hv/offsets.c
+	$(call note,GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MT $@ -MF $(BUILD)/offsets.d -S -o $(BUILD)/offsets.s $<
-	sed -n 's/^.*@@\([A-Za-z0-9_]*\) \$$*\([0-9-]*\).*$$/%define \1 \2/p' $(BUILD)/offsets.s > $@
+	$(Q)$(CC) $(CFLAGS) -MMD -MT $@ -MF $(BUILD)/offsets.d -S -o $(BUILD)/offsets.s $<
+	$(Q)sed -n 's/^.*@@\([A-Za-z0-9_]*\) \$$*\([0-9-]*\).*$$/%define \1 \2/p' $(BUILD)/offsets.s > $@
 
 $(BUILD)/%.o: %.c
+	$(call note,CC)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -MMD -c -o $@ $<
 
 $(BUILD)/%.asm.o: %.asm $(BUILD)/offsets.inc
+	$(call note,AS)
 	@mkdir -p $(@D)
-	$(NASM) -f elf64 -g -I$(BUILD)/ -o $@ $<
+	$(Q)$(NASM) -f elf64 -g -I$(BUILD)/ -o $@ $<
 
 $(BUILD)/vellum64.elf: $(HV_OBJ) boot/link.ld
-	$(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none -T boot/link.ld -o $@ $(HV_OBJ)
+	$(call note,LD)
+	$(Q)$(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none \
+	    -T boot/link.ld -o $@ $(HV_OBJ)
 
 # The Multiboot image: 32-bit ELF, as `qemu -kernel` wants it.
 $(BUILD)/vellum.elf: $(BUILD)/vellum64.elf
-	$(OBJCOPY) -O elf32-i386 --strip-debug $< $@
+	$(call note,OBJCOPY)
+	$(Q)$(OBJCOPY) -O elf32-i386 --strip-debug $< $@
 
 include guests/guests.mk
 include scripts/unit.mk
 include scripts/test.mk
+include scripts/database.mk
 
 # One ISO for BIOS and UEFI, CD and USB stick, with a bundled guest as the first partition.
 ISO_GUEST := $(firstword $(filter %/statepage.elf,$(GUESTS)) $(GUESTS))
 $(BUILD)/vellum.iso: $(BUILD)/vellum.elf $(ISO_GUEST) scripts/mkiso.sh
-	VELLUM_IMAGE=$(BUILD)/vellum.elf scripts/mkiso.sh $@ "" $(ISO_GUEST) ""
+	$(call note,ISO)
+	$(Q)VELLUM_IMAGE=$(BUILD)/vellum.elf scripts/mkiso.sh $@ "" $(ISO_GUEST) ""
 
 # The interface's headers, for programs that include <vellum/abi.h>.
 PREFIX      ?= /usr/local
@@ -62,7 +76,7 @@ uninstall:
 	[ ! -d "$(INCLUDE_DIR)" ] || rmdir --ignore-fail-on-non-empty "$(INCLUDE_DIR)"
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) compile_commands.json
 
 -include $(HV_C:%.c=$(BUILD)/%.d) $(BUILD)/offsets.d
 .PHONY: all clean install uninstall

@@ -14,10 +14,12 @@ guest-objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard guests/$(1)/*.c)) \
 
 define guest-rules
 $(BUILD)/guests/$(1).64.elf: $(call guest-objects,$(1)) $(GUEST_LIB) guests/lib/guest.ld
-	$$(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --no-warn-rwx-segments \
+	$$(call note,LD)
+	$$(Q)$$(LD) -nostdlib -static -z max-page-size=4096 -z noexecstack --build-id=none --no-warn-rwx-segments \
 	    -T guests/lib/guest.ld -o $$@ $(call guest-objects,$(1)) $(GUEST_LIB)
 $(BUILD)/guests/$(1).elf: $(BUILD)/guests/$(1).64.elf
-	$$(OBJCOPY) -O elf32-i386 --strip-debug $$< $$@
+	$$(call note,OBJCOPY)
+	$$(Q)$$(OBJCOPY) -O elf32-i386 --strip-debug $$< $$@
 -include $(patsubst %.o,%.d,$(filter-out %.asm.o,$(call guest-objects,$(1))))
 endef
 $(foreach name,$(GUEST_NAMES),$(eval $(call guest-rules,$(name))))

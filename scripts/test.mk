@@ -34,18 +34,21 @@ fuzz-sources = $(1).c $(call with_groups,$(shell sed -n 's@^/\* fuzz: \(.*\) \*/
 
 define FUZZ_RULE
 $(BUILD)/fuzz/$(1): $(patsubst %.c,$(BUILD)/fuzz/%.o,$(call fuzz-sources,$(1)))
-	@clang $$(FUZZ_FLAGS) $$(FUZZ_CHECK) -o $$@ $$^
+	$$(call note,LD)
+	$$(Q)clang $$(FUZZ_FLAGS) $$(FUZZ_CHECK) -o $$@ $$^
 endef
 $(foreach fuzzer,$(FUZZERS:$(BUILD)/fuzz/%=%),$(eval $(call FUZZ_RULE,$(fuzzer))))
 
 $(BUILD)/fuzz/%.o: %.c
+	$(call note,CC)
 	@mkdir -p $(@D)
-	@clang $(FUZZ_FLAGS) $(subst fuzzer,fuzzer-no-link,$(FUZZ_CHECK)) -MMD -c -o $@ $<
+	$(Q)clang $(FUZZ_FLAGS) $(subst fuzzer,fuzzer-no-link,$(FUZZ_CHECK)) -MMD -c -o $@ $<
 
 # The fake machine itself is not what is tested: without the sanitizers it is ten times as fast.
 $(BUILD)/fuzz/hypercalls/fake/%.o: hypercalls/fake/%.c
+	$(call note,CC)
 	@mkdir -p $(@D)
-	@clang $(FUZZ_FLAGS) -O2 -MMD -c -o $@ $<
+	$(Q)clang $(FUZZ_FLAGS) -O2 -MMD -c -o $@ $<
 
 -include $(shell find $(BUILD)/fuzz -name '*.d' 2>/dev/null)
 

@@ -137,6 +137,7 @@ def sources(suffix):
 def host_jobs(fuzz_seconds):
     yield Job("lint", ["scripts/lint.sh"], LINT_LIMIT, weight=100)
     yield Job("abi-header", ["scripts/abi_header_test.sh"], UNIT_LIMIT, weight=50)
+    yield Job("build-rules", ["scripts/build_test.sh"], UNIT_LIMIT, weight=50)
     for name in sources("_fuzz.c"):
         corpus = f"{BUILD}/fuzz/{name}.corpus"
         yield Job(name, [f"{BUILD}/fuzz/{name}", f"-max_total_time={fuzz_seconds}",

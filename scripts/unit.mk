@@ -21,12 +21,14 @@ unit_sources = $(1)_test.c scripts/unit_support.c \
                $(call with_groups,$(shell sed -n 's@^/\* unit: \(.*\) \*/$$@\1@p' $(1)_test.c))
 
 $(UNIT_DIR)/%.o: %.c
+	$(call note,CC)
 	@mkdir -p $(@D)
-	@$(UNIT_CC) $(UNIT_CFLAGS) -MMD -c -o $@ $<
+	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -MMD -c -o $@ $<
 
 define UNIT_RULE
 $(UNIT_DIR)/$(1)_test: $(patsubst %.c,$(UNIT_DIR)/%.o,$(call unit_sources,$(1))) $(1)_test.c
-	@$(UNIT_CC) $(UNIT_CFLAGS) -o $$@ $$(filter %.o,$$^) -lcmocka
+	$$(call note,LD)
+	$$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -o $$@ $$(filter %.o,$$^) -lcmocka
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call UNIT_RULE,$(t))))
 
