@@ -8,8 +8,6 @@
 #include "hv/base/traps.h"
 #include "mm/boot_memory.h"
 
-#define SMALL_STACK_SIZE (2 * PAGE_SIZE)
-
 /* SDM 7.7: the 64-bit TSS. */
 struct tss {
     uint32_t reserved0;

@@ -8,8 +8,9 @@
 struct vp;
 struct space;
 
-#define EXIT_RING  16
-#define STACK_SIZE (4 * PAGE_SIZE) /* of the stack below stack_top */
+#define EXIT_RING        16
+#define STACK_SIZE       (4 * PAGE_SIZE) /* of the stack below stack_top */
+#define SMALL_STACK_SIZE (2 * PAGE_SIZE) /* below nmi_stack and fault_stack */
 
 /* What a processor's context slot (ASID or VPID) last held; see mm/tlb.h. */
 struct tlb_slot {

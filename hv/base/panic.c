@@ -2,6 +2,7 @@
 #include "hv/base/panic.h"
 
 #include "hv/base/arch.h"
+#include "hv/base/backtrace.h"
 #include "hv/base/console.h"
 #include "hv/base/cpu.h"
 #include "hv/base/smp.h"
@@ -56,6 +57,7 @@ _Noreturn void panic(const char *format, ...)
     vformat_text(text, sizeof(text), format, arguments);
     va_end(arguments);
     say_error("panic: %s (processor %u)", text, self->index);
+    backtrace_print((uint64_t)__builtin_frame_address(0) + 8, (uint64_t)panic);
 
     if (panic_report)
         panic_report(self);

@@ -2,6 +2,7 @@
 #include "hv/base/traps.h"
 
 #include "hv/base/arch.h"
+#include "hv/base/backtrace.h"
 #include "hv/base/console.h"
 #include "hv/base/cpu.h"
 #include "hv/base/panic.h"
@@ -149,5 +150,6 @@ void trap_handler(struct trap_frame *frame)
     say_error("exception in the hypervisor: %s (vector %lu, error code 0x%lx)",
               name ? name : "unexpected interrupt", frame->vector, frame->error);
     trap_frame_print(frame);
+    backtrace_print(frame->rsp, frame->rip);
     panic("exception %lu at %016lx", frame->vector, frame->rip);
 }
