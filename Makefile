@@ -28,13 +28,13 @@ all: $(BUILD)/vellum.elf $(BUILD)/vellum.iso
 $(BUILD)/offsets.inc: hv/offsets.c
 	$(call note,GEN)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -MMD -MT $@ -MF $(BUILD)/offsets.d -S -o $(BUILD)/offsets.s $<
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -MT $@ -MF $(BUILD)/offsets.d -S -o $(BUILD)/offsets.s $<
 	$(Q)sed -n 's/^.*@@\([A-Za-z0-9_]*\) \$$*\([0-9-]*\).*$$/%define \1 \2/p' $(BUILD)/offsets.s > $@
 
 $(BUILD)/%.o: %.c
 	$(call note,CC)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -MMD -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.asm.o: %.asm $(BUILD)/offsets.inc
 	$(call note,AS)

@@ -42,13 +42,13 @@ $(foreach fuzzer,$(FUZZERS:$(BUILD)/fuzz/%=%),$(eval $(call FUZZ_RULE,$(fuzzer))
 $(BUILD)/fuzz/%.o: %.c
 	$(call note,CC)
 	@mkdir -p $(@D)
-	$(Q)clang $(FUZZ_FLAGS) $(subst fuzzer,fuzzer-no-link,$(FUZZ_CHECK)) -MMD -c -o $@ $<
+	$(Q)clang $(FUZZ_FLAGS) $(subst fuzzer,fuzzer-no-link,$(FUZZ_CHECK)) -MMD -MP -c -o $@ $<
 
 # The fake machine itself is not what is tested: without the sanitizers it is ten times as fast.
 $(BUILD)/fuzz/hypercalls/fake/%.o: hypercalls/fake/%.c
 	$(call note,CC)
 	@mkdir -p $(@D)
-	$(Q)clang $(FUZZ_FLAGS) -O2 -MMD -c -o $@ $<
+	$(Q)clang $(FUZZ_FLAGS) -O2 -MMD -MP -c -o $@ $<
 
 -include $(shell find $(BUILD)/fuzz -name '*.d' 2>/dev/null)
 

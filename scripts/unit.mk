@@ -23,7 +23,7 @@ unit_sources = $(1)_test.c scripts/unit_support.c \
 $(UNIT_DIR)/%.o: %.c
 	$(call note,CC)
 	@mkdir -p $(@D)
-	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -MMD -c -o $@ $<
+	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
 
 define UNIT_RULE
 $(UNIT_DIR)/$(1)_test: $(patsubst %.c,$(UNIT_DIR)/%.o,$(call unit_sources,$(1))) $(1)_test.c
