@@ -6,8 +6,9 @@
 Groups are ways (in: loaders, firmware, media), sizes (processors, memory,
 kernels, modules), words (the hypervisor's command line), refusals (bad kernels,
 missing features, too little memory), ends (power-off, reset, exit statuses of
-scripts/boot.sh), linux (Debian's kernel); none: all. PATTERN is a regular expression on the tests' names. Needs what
-`make` and `make guests` build. BUILD is the build folder.
+scripts/boot.sh), linux (Debian's kernel), diagnosis (what it says when it fails,
+and the tools for that); none: all. PATTERN is a regular expression on the tests'
+names. Needs what `make` and `make guests` build. BUILD is the build folder.
 """
 import argparse
 import concurrent.futures
@@ -25,6 +26,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "scripts", "boot_tests"))
 
 # pylint: disable=wrong-import-position
+import diagnosis  # noqa: E402
 import ends  # noqa: E402
 import linux  # noqa: E402
 import machines  # noqa: E402
@@ -34,7 +36,7 @@ import ways  # noqa: E402
 import words  # noqa: E402
 
 GROUPS = {"ways": ways, "sizes": sizes, "words": words, "refusals": refusals, "ends": ends,
-          "linux": linux}
+          "linux": linux, "diagnosis": diagnosis}
 
 
 @dataclasses.dataclass(frozen=True)

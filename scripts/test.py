@@ -62,7 +62,7 @@ VARIANTS = {
 }
 
 # Groups of scripts/boot_tests.py: loaders and firmware, machines, refusals, ends.
-BOOT_TESTS = ("ways", "sizes", "words", "refusals", "ends", "linux")
+BOOT_TESTS = ("ways", "sizes", "words", "refusals", "ends", "linux", "diagnosis")
 
 FUZZ_SECONDS = 60
 UNIT_LIMIT = 300
