@@ -23,6 +23,7 @@ usage: scripts/boot.sh [options] KERNEL [CMDLINE] [--module FILE [CMDLINE]]...
   --one-thread      QEMU (tcg) runs its processors in turns, in one thread
   --trace FILE      the instructions between the guest's first XCHG BX, BX and its second, its third
                     and its fourth and so on, as Bochs disassembles them (Bochs, one processor)
+  --gdb SOCKET      QEMU waits for a gdb at this Unix socket before it starts (scripts/gdb.sh)
   --input           standard input goes to the serial console, a terminal or not
 Standard output is the guest's serial console. Exit status: the value that the
 guest wrote to the debug-exit port (QEMU); 0 it powered the machine off; 1 on
@@ -40,7 +41,7 @@ complain() {
 # ---- arguments
 
 machine=qemu model= accel=tcg cpus=2 memory=512 hv_words= limit=0 bare= icount= disk= sata= net= input= threads=
-trace=
+trace= gdb=
 image=${BUILD:-$root/build}/vellum.elf
 while [ $# -gt 0 ]; do
     case $1 in
@@ -50,7 +51,7 @@ while [ $# -gt 0 ]; do
     --input) input=1; shift; continue ;;
     --one-thread) threads=,thread=single; shift; continue ;;
     --machine | --model | --accel | --cpus | --memory | --hv | --timeout | --image | --disk | --sata | \
-        --trace)
+        --trace | --gdb)
         [ $# -ge 2 ] || usage ;;
     -*) usage ;;
     *) break ;;
@@ -67,6 +68,7 @@ while [ $# -gt 0 ]; do
     --disk) disk=$2 ;;
     --sata) sata=$2 ;;
     --trace) trace=$2 ;;
+    --gdb) gdb=$2 ;;
     esac
     shift 2
 done
@@ -87,6 +89,7 @@ bochs-amd) model=${model:-zambezi} ;;
 *) usage ;;
 esac
 case $accel in tcg | kvm) ;; *) usage ;; esac
+if [ -n "$gdb" ] && [ "$machine" != qemu ]; then usage; fi
 if [ -n "$trace" ] && { [ "$machine" = qemu ] || [ "$cpus" != 1 ]; }; then usage; fi
 for number in "$cpus" "$memory" "$limit"; do
     case $number in *[!0-9]* | '') usage ;; esac
@@ -157,11 +160,12 @@ prepare_qemu() {
         modules=("$(initrd_element kernel "$command_line")" ${modules[@]+"${modules[@]}"})
     fi
     list=$(IFS=,; printf '%s' "${modules[*]-}")
-    # The monitor starts the machine, so that its answer proves that QEMU came that far, and
-    # tells a power-off from a reset.
+    # The monitor starts the machine (or gdb does), so that its answer proves that QEMU came that
+    # far, and tells a power-off from a reset.
     mkfifo "$work/monitor.in" "$work/monitor.out"
     exec 5<>"$work/monitor.in" 6<>"$work/monitor.out"
-    printf '{"execute":"qmp_capabilities"}\n{"execute":"cont"}\n' >&5
+    printf '{"execute":"qmp_capabilities"}\n' >&5
+    [ -n "$gdb" ] || printf '{"execute":"cont"}\n' >&5
     cat <"$work/monitor.out" >"$work/monitor" 3<&- 4>&- 5<&- 6<&- &
     monitor_pid=$!
     [ "$accel" = tcg ] || threads=
@@ -176,6 +180,7 @@ prepare_qemu() {
         -drive "file=$work/sata,format=raw,if=none,id=sata")
     [ -n "$net" ] && command+=(-device "virtio-net-pci,netdev=net,romfile="
         -netdev "user,id=net,restrict=on,guestfwd=tcp:10.0.2.100:7-cmd:cat")
+    [ -n "$gdb" ] && command+=(-gdb "unix:$gdb,server=on,wait=off")
     [ -n "$icount" ] && command+=(-icount shift=0,sleep=off)
     [ -n "$list" ] && command+=(-initrd "$list")
     return 0

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages that the named groups need and that are missing.
-#   scripts/setup.sh [build] [qemu] [bochs] [iso] [test] [lint]    (none: all)
+#   scripts/setup.sh [build] [qemu] [bochs] [iso] [test] [lint] [gdb]    (none: all but gdb)
 # Says what it installs; silent and without any rights when nothing is missing.
 set -eu
 
@@ -10,12 +10,13 @@ bochs="bochs bochsbios vgabios"
 iso="grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools"
 test="libcmocka-dev g++ clang libclang-rt-dev ovmf"
 lint="clang-format clang-tidy cppcheck"
+gdb="gdb"
 
 [ $# -gt 0 ] || set -- build qemu bochs iso test lint
 wanted=
 for group in "$@"; do
     case $group in
-    build | qemu | bochs | iso | test | lint) wanted="$wanted ${!group}" ;;
+    build | qemu | bochs | iso | test | lint | gdb) wanted="$wanted ${!group}" ;;
     *) echo "setup.sh: no such group: $group" >&2; exit 64 ;;
     esac
 done

@@ -63,7 +63,7 @@ class Image:
         return self.start <= address < self.end
 
     def function(self, address, back):
-        """Name + offset. back: 1 for an address of return, which may be another function's first."""
+        """Name + offset. back: 1 for an address of return, which may begin another function."""
         first = self.addresses[bisect.bisect_right(self.addresses, address - back) - 1]
         return f"{self.symbols[first]}+{address - first:#x}"
 
@@ -80,7 +80,8 @@ class Image:
         path, _, line = re.sub(r" \(discriminator \d+\)", "", text).rpartition(":")
         if path.startswith(ROOT + os.sep):
             path = os.path.relpath(path, ROOT)
-        path = re.sub(r"^((?:[\w-]+/)+)\1", r"\1", os.path.normpath(path))  # nasm says a folder twice
+        # nasm says a folder twice.
+        path = re.sub(r"^((?:[\w-]+/)+)\1", r"\1", os.path.normpath(path))
         return f"{path}:{line}"
 
     def lines(self, chain):

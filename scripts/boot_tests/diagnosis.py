@@ -1,10 +1,11 @@
 """What the hypervisor says when it fails, and the tools for it: symbolize.py, gdb.sh."""
 import os
 import re
+import shutil
 import struct
 import subprocess
 
-from machines import BUILD, IMAGE, Run, boot, scratch_file
+from machines import BUILD, GUEST, IMAGE, Run, boot, scratch_file
 
 SYMBOLS = f"{BUILD}/vellum64.elf"
 PATCHED = "cpuid_for"  # a function that every guest makes the hypervisor call
@@ -99,7 +100,7 @@ def inlined():
     """Every address of a function that has others in it; and addresses that are no code."""
     start = address_of("trap_handler")
     chain = " ".join(f"{start + offset:x}" for offset in range(128))
-    run = Run(0, f"# a guest's line\nvellum:   call chain: {chain}\nvellum:   call chain: 12 {0:x}\n")
+    run = Run(0, f"# a guest's line\nvellum:   call chain: {chain}\nvellum:   call chain: 12 0\n")
     lines = symbolized(run)
     names = functions_below(run, lines, r"vellum:   call chain: ")
     run.need(len(names) > 128 and {"trap_handler", "is_safe_instruction"} <= set(names),
@@ -109,8 +110,33 @@ def inlined():
         "\n".join(lines[-3:]))
 
 
+def debugger():
+    """gdb stops before the image has moved, after that, and on each processor, and knows callers."""
+    if not shutil.which("gdb"):
+        return "gdb is not installed"
+    commands = ["hbreak boot_main", "hbreak hv_main", "hbreak run_loop"]
+    commands += 4 * ["continue", "backtrace"] + ["info threads"]
+    done = subprocess.run(["scripts/gdb.sh", "--batch", "; ".join(commands), "--cpus", "2", GUEST],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+                          check=False)
+    run = Run(done.returncode, done.stdout, done.stderr)
+    run.need(run.status == 0, "gdb.sh fails")
+    stops = re.findall(r"^Thread \d+ hit .*?(\w+) \(.*(?:\n(?!#).*)*\n((?:#.*\n)+)", run.text,
+                       re.MULTILINE)
+    run.need(sorted(name for name, _ in stops) ==
+             ["boot_main", "hv_main", "run_loop", "run_loop"], f"it stops in {stops}")
+    run.need(re.search(r"^#1 .* in boot_main \(.* at boot/main.c:\d+", stops[1][1], re.MULTILINE),
+             "hv_main's caller is not known")
+    chains = stops[2][1] + stops[3][1]
+    run.need("in hv_ap_main (" in chains and "in hv_main_on_stack (" in chains,
+             "run_loop's callers are not known")
+    run.need("console: vellum: " in run.text, "the console is lost")
+    return None
+
+
 def cases():
     for machine in ("qemu", "bochs-intel"):
         yield f"the call chain of an exception, {machine}", lambda m=machine: exception(m)
     yield "the call chain of a panic, qemu", lambda: panic("qemu")
     yield "symbolize.py names inlined functions", inlined
+    yield "gdb.sh: breakpoints and callers", debugger
