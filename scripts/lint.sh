@@ -65,16 +65,26 @@ cppcheck_c() {
 }
 result "cppcheck finds nothing" "$(cppcheck_c "${image_c[@]}" "${host_c[@]}")"
 
-first_comment() { # the first line that is not a #! line is a comment
+# The licence's line, where a file has one: the first that is not a #! line.
+licence='^(/\* SPDX-License-Identifier: MIT \*/|[#;] SPDX-License-Identifier: MIT)$'
+beginning() { grep -vE '^#!|^[[:space:]]*$' "$1" | head -n "$2"; }
+first_comment() { # the first line that is neither #! nor the licence's is a comment
     for file in "${all[@]}"; do
-        line=$(grep -m1 -vE '^#!|^[[:space:]]*$' "$file")
+        line=$(beginning "$file" 2 | sed -E "1{\\@$licence@d}" | head -n 1)
         case $file:$line in
+            *SPDX-License-Identifier*) echo "$file: what it is for has to follow the licence's line" ;;
             *.[ch]:/\* | *.[ch]:/\**| *.ld:/\** | *.asm:\;* | *.sh:\#* | *.py:\#* | *.py:\"\"\"* | *.mk:\#*) ;;
             *) echo "$file: does not begin with a comment that says what it is for" ;;
         esac
     done
 }
+without_licence() {
+    for file in "${all[@]}"; do
+        beginning "$file" 1 | grep -qE "$licence" || echo "$file: no SPDX-License-Identifier line"
+    done
+}
 result "each file begins with a comment" "$(first_comment)"
+# result "each file names its licence" "$(without_licence)"
 result "no line is longer than 100 columns" "$(awk 'length($0) > 100 \
     { print FILENAME ":" FNR ": " length($0) " columns" }' "${c_files[@]}" "${headers[@]}" \
     $(pick '\.asm$') </dev/null)"
