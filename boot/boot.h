@@ -29,7 +29,7 @@ struct memory_map {
 };
 
 struct module {
-    spa_t start;   /* page aligned after boot_stage_modules */
+    spa_t start;   /* page aligned once boot/place.c has moved it */
     uint64_t size; /* bytes */
     char command_line[COMMAND_LINE_SIZE];
 };

@@ -8,15 +8,9 @@
 void offsets(void);
 void offsets(void)
 {
-    OFFSET(CPU_SELF, struct cpu, self);
     OFFSET(CPU_STACK_TOP, struct cpu, stack_top);
     OFFSET(CPU_KICKED, struct cpu, kicked);
     OFFSET(CPU_HOST_SAVE, struct cpu, host_save_spa);
     OFFSET(VP_GPR, struct vp, state.gpr);
-    OFFSET(VP_RIP, struct vp, state.rip);
-    OFFSET(VP_RFLAGS, struct vp, state.rflags);
-    OFFSET(VP_CONTROL_SPA, struct vp, control_spa);
-    OFFSET(VP_VENDOR, struct vp, vendor);
     OFFSET(VP_FIRST, struct vp, first);
-    OFFSET(VP_LAUNCHED, struct vp, launched);
 }

@@ -13,7 +13,7 @@
 #include "hv/base/console.h"
 #include "hv/base/panic.h"
 #include "hv/base/time.h"
-#include "hv/synthetic/msrs.h"
+#include "hv/msr.h"
 #include "hypercalls/fake/machine.h"
 #include "hypercalls/fake/seeds.h"
 #include "hypercalls/table.h"
@@ -274,7 +274,7 @@ static void op_msr(void)
     uint64_t value = low & 0x80 ? take(8) : take_gpn() << PAGE_SHIFT | (low & 3);
     fake_write_msr(msr, value);
     uint64_t got;
-    synthetic_msr_read(fake_vp(), msr, &got);
+    msr_read(fake_vp(), msr, &got);
 }
 
 static void op_mode(void)

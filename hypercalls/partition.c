@@ -90,8 +90,6 @@ uint32_t call_create_partition(struct call *call)
     uint32_t status = partition_create(call->caller, &p);
     if (status != HV_STATUS_SUCCESS)
         return status;
-    p->creation_flags = in->flags;
-    p->compatibility = in->compatibility;
     call->output[0] = p->id;
     return HV_STATUS_SUCCESS;
 }
@@ -105,7 +103,7 @@ uint32_t call_initialize_partition(struct call *call)
         return status;
     if (p->state != PARTITION_CREATED)
         return HV_STATUS_INVALID_PARTITION_STATE;
-    if (!slpt_init(&p->space, backend->format, &p->pool, p->id, p->parent->space.gpa_bits,
+    if (!slpt_init(&p->space, backend->format, &p->pool, p->parent->space.gpa_bits,
                    backend_features.max_level))
         return HV_STATUS_INSUFFICIENT_MEMORY;
     p->reference_start_tsc = rdtsc();

@@ -29,7 +29,7 @@
 #include "hv/model/rules.h"
 #include "hv/model/statepage.h"
 
-/* What hv/model/fpu.c swaps: in the processor, not in vp->state, while its VP is the calling one. */
+/* What hv/model/fpu.c swaps: in the processor, not in vp->state, while the VP is the caller. */
 static bool is_swapped(uint32_t name)
 {
     return (name >= HV_REGISTER_XMM0 && name < HV_REGISTER_XMM0 + 16) || name == HV_REGISTER_XFEM ||

@@ -114,7 +114,6 @@ static uint32_t check_memory(const struct plan *plan, const struct partition *ta
 static uint32_t place(const struct plan *plan, struct vp *vp, enum state_page_type type)
 {
     struct state_page *page = &vp->pages[type];
-    page->location = plan->gpn;
     for (unsigned i = 0; i < plan->count; i++) {
         struct overlay *o = &page->places[i];
         o->gpn = plan->gpn;

@@ -19,7 +19,7 @@ static int set_up_format(const struct slpt_format *format)
     unit_cpus(1);
     pool_fail_after = -1;
     unit_pool(&pool, OWNER_FIRST, 1, POOL_PAGES);
-    assert_true(slpt_init(&space, format, &pool, 5, GPA_BITS, 2));
+    assert_true(slpt_init(&space, format, &pool, GPA_BITS, 2));
     return 0;
 }
 

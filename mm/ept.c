@@ -44,7 +44,6 @@ static uint8_t type_of(uint64_t entry)
 }
 
 const struct slpt_format ept_format = {
-    .name = "EPT",
     .make_leaf = make_leaf,
     .make_table = make_table,
     .prot = prot_of,

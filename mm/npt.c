@@ -45,7 +45,6 @@ static uint8_t type_of(uint64_t entry)
 }
 
 const struct slpt_format npt_format = {
-    .name = "NPT",
     .make_leaf = make_leaf,
     .make_table = make_table,
     .prot = prot_of,

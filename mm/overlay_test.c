@@ -22,7 +22,7 @@ static int set_up_format(const struct slpt_format *format)
     slpt_accessed_dirty = true;
     unit_pool(&pool, OWNER_FIRST, 1, POOL_PAGES);
     overlay_window_base = 1UL << (GPA_BITS - 1 - 12);
-    assert_true(slpt_init(&space, format, &pool, 5, GPA_BITS, 2));
+    assert_true(slpt_init(&space, format, &pool, GPA_BITS, 2));
     return 0;
 }
 
@@ -258,9 +258,9 @@ static void choose(void **state)
     struct space other;
     unit_ram(POOL_PAGES + 1); /* over again: two pools */
     unit_pool(&pool, OWNER_FIRST, 1, 40);
-    assert_true(slpt_init(&space, format, &pool, 5, GPA_BITS, 2));
+    assert_true(slpt_init(&space, format, &pool, GPA_BITS, 2));
     unit_pool(&other_pool, 3, 60, 20);
-    assert_true(slpt_init(&other, format, &other_pool, 6, GPA_BITS, 2));
+    assert_true(slpt_init(&other, format, &other_pool, GPA_BITS, 2));
     gpn_t base = overlay_window_base;
 
     struct overlay a = make(overlay_choose(&space, &other), 55);

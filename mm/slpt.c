@@ -174,7 +174,7 @@ uint64_t slpt_new_generation(void)
 }
 
 bool slpt_init(struct space *space, const struct slpt_format *format, struct pool *pool,
-               uint64_t id, uint8_t gpa_bits, uint8_t max_level)
+               uint8_t gpa_bits, uint8_t max_level)
 {
     spn_t root = pool_alloc(pool, FRAME_TABLE);
     if (root == SPN_NONE)
@@ -183,7 +183,6 @@ bool slpt_init(struct space *space, const struct slpt_format *format, struct poo
         .format = format,
         .root = root,
         .pool = pool,
-        .id = id,
         .gpa_bits = gpa_bits,
         .max_level = max_level,
         .generation = slpt_new_generation(),

@@ -35,7 +35,6 @@ struct mapping {
 
 /* What differs between EPT and NPT. All hooks are pure functions on entries. */
 struct slpt_format {
-    const char *name;
     uint64_t (*make_leaf)(spn_t spn, uint8_t prot, uint8_t type, unsigned level);
     uint64_t (*make_table)(spn_t table);
     uint8_t (*prot)(uint64_t entry);
@@ -62,7 +61,6 @@ struct space {
     spn_t root;                   /* level-3 table */
     struct pool *pool;            /* table pages come from here */
     struct overlay *overlays;     /* mm/overlay.h */
-    uint64_t id;                  /* never used twice: names the space in TLB bookkeeping */
     uint8_t gpa_bits;             /* width of the guest physical space, at most 48 */
     uint8_t max_level;            /* largest leaf the processor has: 1 = 2 MiB, 2 = 1 GiB */
     volatile uint64_t generation; /* a new one by every tlb_shootdown; never used twice */
@@ -76,7 +74,7 @@ uint64_t slpt_new_generation(void);
 
 /* Takes the root table from the pool. False when the pool is empty. */
 bool slpt_init(struct space *space, const struct slpt_format *format, struct pool *pool,
-               uint64_t id, uint8_t gpa_bits, uint8_t max_level);
+               uint8_t gpa_bits, uint8_t max_level);
 
 /* Gives every table page back to the pool. No processor may run on it any more. */
 void slpt_destroy(struct space *space);

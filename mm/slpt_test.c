@@ -21,7 +21,7 @@ static int set_up_format(const struct slpt_format *format)
     pool_fail_after = -1;
     slpt_accessed_dirty = true;
     unit_pool(&pool, OWNER_FIRST, 1, POOL_PAGES);
-    assert_true(slpt_init(&space, format, &pool, 77, GPA_BITS, 2));
+    assert_true(slpt_init(&space, format, &pool, GPA_BITS, 2));
     return 0;
 }
 
@@ -67,7 +67,6 @@ static void assert_empty(gpn_t gpn)
 static void a_new_space_is_empty(void **state)
 {
     (void)state;
-    assert_int_equal(space.id, 77);
     assert_true(space.generation > 0);
     assert_null(space.overlays);
     assert_int_equal(pool.used, 1);
@@ -377,9 +376,9 @@ static void no_root_without_memory(void **state)
     struct pool none;
     struct space other;
     pool_init(&none, 9);
-    assert_false(slpt_init(&other, &ept_format, &none, 1, 40, 2));
+    assert_false(slpt_init(&other, &ept_format, &none, 40, 2));
     pool_fail_after = 0;
-    assert_false(slpt_init(&other, &ept_format, &pool, 1, 40, 2));
+    assert_false(slpt_init(&other, &ept_format, &pool, 40, 2));
     assert_int_equal(pool.used, 1);
 }
 

@@ -65,7 +65,7 @@ static int set_up_format(const struct slpt_format *format)
     pool_fail_after = -1;
     slpt_accessed_dirty = true;
     unit_pool(&pool, OWNER_FIRST, 1, POOL_PAGES);
-    assert_true(slpt_init(&space, format, &pool, 77, GPA_BITS, 2));
+    assert_true(slpt_init(&space, format, &pool, GPA_BITS, 2));
     watched_count = 0;
     return 0;
 }

@@ -34,7 +34,6 @@ static int set_up(void **state)
     memset(partitions, 0, sizeof(partitions));
     memset(vps, 0, sizeof(vps));
     for (unsigned i = 0; i < 2; i++) {
-        partitions[i].space.id = 10 + i;
         partitions[i].space.generation = slpt_new_generation();
     }
     for (unsigned i = 0; i < 3; i++) {

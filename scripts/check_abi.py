@@ -15,7 +15,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MANUAL = "hypercalls/ABI.md"
-HEADERS = ("hypercalls/abi.h", "hypercalls/abi_pages.h")
+HEADERS = ("hypercalls/abi.h", "hypercalls/abi_calls.h", "hypercalls/abi_pages.h")
 ROWS = ("hypercalls/calls.h", "hypercalls/dispatch.c")  # the first one that there is
 LISTS = ("docs/interface.md", "README.md")
 # What a row says and what the manual says of the privilege.
@@ -40,10 +40,10 @@ def without_comments(text):
 
 
 def numbers_of(prefix):
-    """{name: number} of the enumerators that begin so, in the headers of the interface."""
+    """{name: number} of the constants that begin so, in the headers of the interface."""
     text = "".join(without_comments(read(path)) for path in HEADERS)
     return {name: int(number, 16) for name, number in
-            re.findall(rf"\b({prefix}\w+) = (0x[0-9A-Fa-f]+)", text)}
+            re.findall(rf"\b({prefix}\w+) +(?:= )?(0x[0-9A-Fa-f]+)", text)}
 
 
 def rows():

@@ -13,7 +13,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDERS = ("boot", "hv", "vmx", "svm", "mm", "hypercalls")
-ABI_FILES = ("hypercalls/abi.h", "hypercalls/abi_pages.h")
+ABI_FILES = ("hypercalls/abi.h", "hypercalls/abi_calls.h", "hypercalls/abi_pages.h")
 TOP = "hv"  # the files in hv/ itself
 
 # Each room and the rooms that its files may include; written from the bottom to the top, so
@@ -63,7 +63,9 @@ def includes(tree, path):
         for number, line in enumerate(file, 1):
             match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
             if match:
-                yield number, match.group(1)
+                beside = os.path.join(os.path.dirname(path), match.group(1))
+                there = os.path.exists(os.path.join(tree, beside))
+                yield number, beside if there else match.group(1)
 
 
 def circles(graph):

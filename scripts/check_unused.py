@@ -23,10 +23,11 @@ EVERYWHERE = (*IMAGE, "guests", "scripts")
 
 # What need not be used: patterns of file and name, and why.
 EXCEPTIONS = [
-    (r"hypercalls/abi(_pages)?\.h", r".*", "the interface, for guests and for others"),
+    (r"hypercalls/abi(_calls|_pages)?\.h", r".*", "the interface, for guests and for others"),
     (r".*/string\.c", r"mem(cpy|move|set|cmp)", "gcc calls them by itself"),
     (r"hypercalls/.*\.c", r"call_\w+", "the list of calls declares each handler"),
     (r".*", r".*\.(reserved|zero|free)\d*", "fills a gap"),
+    (r"vmx/vmx\.h", r"ACTIVITY_\w+", "the processor's numbers, by counting"),
     (r".*/apic\.[ch]", r"MODE_\w+|TO_\w+", "the processor's numbers, by counting"),
     (r".*/cpu\.h", r"cpu\.self", "this_cpu reads it, at GS:0"),
 ]
@@ -99,6 +100,7 @@ class Tree:
         self.all = sum(self.words.values(), collections.Counter())
         self.in_tests = sum((words for path, words in self.words.items() if is_test(path)),
                             collections.Counter())
+        self.prefixes = set(re.findall(r"\b(\w+_)##", "".join(self.image.values())))
         self.linker = set(re.findall(r"\w+", self.sources["boot/link.ld"]))
 
     def objects(self):
@@ -172,6 +174,12 @@ def outer(text):
     return "".join(kept)
 
 
+def pasted(tree, name):
+    """Whether a macro makes the name of a prefix and a word that stands somewhere."""
+    return any(name.startswith(prefix) and tree.all[name[len(prefix):]]
+               for prefix in tree.prefixes)
+
+
 def constants(tree):
     """Macros, enumerators and nasm's offsets that stand nowhere else."""
     for path, text in sorted(tree.image.items()):
@@ -181,7 +189,7 @@ def constants(tree):
             for body in re.findall(r"\benum\b[\w\s]*\{([^}]*)\}", without_directives(text)):
                 names += re.findall(r"(?:^|,)\s*(\w+)\s*(?=[,=]|$)", body)
         for name in names:
-            if tree.all[name] == 1:
+            if tree.all[name] == 1 and not pasted(tree, name):
                 yield path, name, "a constant or macro that stands nowhere else"
         for name in re.findall(r"\bOFFSET\((\w+), struct", text):
             if not any(words[name] for file, words in tree.words.items() if file.endswith(".asm")):

@@ -179,7 +179,6 @@ enum vmcb_clean {
     CLEAN_TABLES = 1 << 7,   /* GDTR, IDTR */
     CLEAN_SEGMENTS = 1 << 8, /* CS, DS, SS, ES, CPL */
     CLEAN_CR2 = 1 << 9,
-    CLEAN_LBR = 1 << 10,
     CLEAN_ALL = 0x7FF,
 };
 
@@ -215,7 +214,6 @@ VMCB_SETTER(cr2, save.cr2, CLEAN_CR2)
 
 /* Exit codes, APM appendix C. */
 enum svm_exit {
-    SVM_EXIT_CR_READ = 0x00,
     SVM_EXIT_CR_WRITE = 0x10,
     SVM_EXIT_DR_READ = 0x20,
     SVM_EXIT_DR_WRITE = 0x30,
@@ -223,7 +221,6 @@ enum svm_exit {
     SVM_EXIT_EXCEPTION_LAST = 0x5F,
     SVM_EXIT_INTR = 0x60,
     SVM_EXIT_NMI = 0x61,
-    SVM_EXIT_SMI = 0x62,
     SVM_EXIT_INIT = 0x63,
     SVM_EXIT_VINTR = 0x64,
     SVM_EXIT_RDPMC = 0x6F,
@@ -265,7 +262,7 @@ enum {
     SVM_CPUID_PAUSE_FILTER = 1 << 10,
 };
 
-/* Found by svm_check. */
+/* Found by check() of svm/svm.c. */
 struct svm_features {
     bool next_rip, decode_assists, pause_filter, tsc_aux;
     uint8_t flush_command; /* enum tlb_control: the narrowest flush that the processor has */

@@ -45,7 +45,7 @@ static const char *const entry_qualifications[] = {
 
 static const char *const activities[] = {"active", "HLT", "shutdown", "wait for SIPI"};
 
-const char *vmx_instruction_error(uint32_t number)
+static const char *instruction_error(uint32_t number)
 {
     const char *words = number < ARRAY_SIZE(instruction_errors) ? instruction_errors[number] : NULL;
     return words ? words : "unknown VM-instruction error";
@@ -55,7 +55,7 @@ const char *vmx_exit_name(uint32_t reason)
 {
     uint32_t basic = reason & VMX_REASON_BASIC_MASK;
     if (reason & VMX_REASON_VMFAIL)
-        return vmx_instruction_error(basic);
+        return instruction_error(basic);
     const char *words = basic < VMX_EXIT_COUNT ? exit_names[basic] : NULL;
     return words ? words : "unknown exit reason";
 }
@@ -88,7 +88,7 @@ static void explain(struct vp *vp)
         say_error("qualification: %s", entry_qualifications[qualification]);
     uint32_t error = (uint32_t)vmread(VMCS_INSTRUCTION_ERROR);
     if (error != 0)
-        say_error("last VM-instruction error: %u, %s", error, vmx_instruction_error(error));
+        say_error("last VM-instruction error: %u, %s", error, instruction_error(error));
     say_error("activity: %s", activity < ARRAY_SIZE(activities) ? activities[activity] : "unknown");
     if (vmx_explain_guest_state(vp) == 0 && reason & VMX_REASON_FAILED)
         say_error("guest state: no rule that is known here is broken");

@@ -97,7 +97,6 @@ enum vmx_entry_controls {
 enum vmx_interruptibility {
     BLOCKING_STI = 1 << 0,
     BLOCKING_MOV_SS = 1 << 1,
-    BLOCKING_SMI = 1 << 2,
     BLOCKING_NMI = 1 << 3,
 };
 enum vmx_activity { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_SIPI };
@@ -269,7 +268,6 @@ void vmx_run(struct vp *vp, struct exit *exit);
 /* dump.c and consistency.c */
 void vmx_dump(struct vp *vp);
 const char *vmx_exit_name(uint32_t reason);
-const char *vmx_instruction_error(uint32_t number);
 /* Prints each rule of SDM 27.3.1 that the VP, whose VMCS is current, breaks; returns how many. */
 unsigned vmx_explain_guest_state(struct vp *vp);
 /* Fills entry_limits from vmx_caps. Boot. */

@@ -88,7 +88,7 @@ static const char *const exception_names[32] = {
     "control protection",
 };
 
-void trap_frame_print(const struct trap_frame *f)
+static void print_frame(const struct trap_frame *f)
 {
     say_error("  rip %016lx  rflags %016lx  cs %04lx  ss %04lx", f->rip, f->rflags, f->cs, f->ss);
     say_error("  rax %016lx  rcx %016lx  rdx %016lx  rbx %016lx", f->rax, f->rcx, f->rdx, f->rbx);
@@ -149,7 +149,7 @@ void trap_handler(struct trap_frame *frame)
     const char *name = frame->vector < 32 ? exception_names[frame->vector] : NULL;
     say_error("exception in the hypervisor: %s (vector %lu, error code 0x%lx)",
               name ? name : "unexpected interrupt", frame->vector, frame->error);
-    trap_frame_print(frame);
+    print_frame(frame);
     backtrace_print(frame->rsp, frame->rip);
     panic("exception %lu at %016lx", frame->vector, frame->rip);
 }

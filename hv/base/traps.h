@@ -23,7 +23,4 @@ extern const struct table_pointer idt_pointer;
 void cpu_load_tables(const struct table_pointer *gdt, const struct table_pointer *idt);
 _Noreturn void call_on_stack(uint64_t stack_top, void (*function)(void *), void *argument);
 
-/* Prints a trap frame, for panic. */
-void trap_frame_print(const struct trap_frame *frame);
-
 #endif

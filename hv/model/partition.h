@@ -60,8 +60,6 @@ struct partition {
     spn_t spn;      /* the frame of this record, from the parent's pool; 0 for the first */
 
     uint64_t privileges;
-    uint64_t creation_flags;
-    uint32_t compatibility;
 
     struct pool pool;
     struct space space; /* exists (root != 0) from initialization to finalization */

@@ -27,7 +27,6 @@ struct state_page {
     spn_t spn;                /* SPN_NONE: not mapped. Read under vp->page_lock */
     struct pool *pool;        /* where spn came from */
     struct overlay places[2]; /* [0] always, [1] when it shows in parent and child */
-    gpn_t location;           /* the MapLocation that was returned */
 };
 
 struct partition;
@@ -87,7 +86,6 @@ struct vp {
     uint64_t entered_tsc;
     uint64_t crash_parameters[5];
     uint64_t pending_event[2]; /* registers 0x10004, 0x10005 */
-    uint64_t deliverability;   /* register 0x10006 */
     uint64_t assist_msr;       /* the VP assist page; nothing is ever put into it */
     struct overlay assist_page;
     spn_t assist_page_spn; /* of the partition's pool, SPN_NONE until first used */

@@ -78,7 +78,7 @@ struct vp_state {
     VP_MSRS(VP_MSR_MEMBER)
     /* swapped by hv/model/fpu.c when a processor changes from one VP to another */
     uint64_t dr[4];
-    uint64_t xcr0, xss;
+    uint64_t xcr0;
 };
 
 #endif
