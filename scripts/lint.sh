@@ -95,5 +95,9 @@ done)"
 result "no conditional compilation inside a C file" "$(grep -nE '^[[:space:]]*#[[:space:]]*(if|ifdef|ifndef)\b' \
     "${c_files[@]}" /dev/null)"
 
+result "each include goes down the layers, and none in a circle" "$(python3 scripts/check_layers.py 2>&1)"
+result "no name is dead, doubled or stale" "$(python3 scripts/check_unused.py 2>&1)"
+result "the interface's manual, its lists and the source agree" "$(python3 scripts/check_abi.py 2>&1)"
+
 echo "1..$number"
 [ "$failed" -eq 0 ]
