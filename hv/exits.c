@@ -19,7 +19,7 @@
 /* Out of line, so that handle_exit saves no registers for them on the short ways. */
 #define NOINLINE __attribute__((noinline))
 
-static NOINLINE void inject_gp(struct vp *vp)
+static void inject_gp(struct vp *vp)
 {
     vp_inject_exception(vp, VECTOR_GP, true, 0);
 }
@@ -160,15 +160,14 @@ static NOINLINE void on_interrupt(struct cpu *cpu, struct vp *vp)
     while (!cpu->current->first);
 }
 
-static NOINLINE void on_wbinvd(struct cpu *cpu, struct vp *vp)
+static void on_wbinvd(struct cpu *cpu, struct vp *vp)
 {
     if (vp->first)
         __asm__ volatile("wbinvd" : : : "memory");
     vp_advance(vp, cpu->exit.insn_length);
 }
 
-/* Every case ends in a call, so that this function saves no register. */
-static NOINLINE void act(struct cpu *cpu, struct vp *vp)
+static void act(struct cpu *cpu, struct vp *vp)
 {
     const struct exit *e = &cpu->exit;
     switch (e->kind) {
@@ -234,7 +233,7 @@ static NOINLINE void act(struct cpu *cpu, struct vp *vp)
 }
 
 /* For the diagnosis: the same exit at the same place, again and again, takes one record. */
-static NOINLINE void remember_another(struct cpu *cpu, struct vp *vp)
+static void remember_another(struct cpu *cpu, struct vp *vp)
 {
     struct exit_record *next = cpu->ring_last + 1;
     if (next == cpu->ring + EXIT_RING)

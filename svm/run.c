@@ -160,9 +160,7 @@ static void decode_rest(struct vp *vp, const struct vmcb *vmcb, struct exit *exi
     }
 }
 
-/* Out of line, as all that svm_exited ends in, so that it saves no register for them. */
-static __attribute__((noinline)) void decode(struct vp *vp, const struct vmcb *vmcb,
-                                             struct exit *exit, uint32_t code)
+static void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
 {
     switch (code) {
     case SVM_EXIT_NPF:
@@ -202,7 +200,7 @@ static bool ran_into_it(const struct vp *vp)
  * the host's registers over it, so it is written once more, to be dumped and
  * for a parent to look at.
  */
-static __attribute__((noinline)) void entry_failed(struct vp *vp, struct exit *exit)
+static void entry_failed(struct vp *vp, struct exit *exit)
 {
     if (ran_into_it(vp)) {
         vmcb_of(vp)->clean = 0;

@@ -51,7 +51,7 @@ struct invalidation {
 
 enum { INVALIDATE_SINGLE = 1, INVALIDATE_ALL = 2 };
 
-static NOINLINE void flush(struct vp *vp)
+static void flush(struct vp *vp)
 {
     uint64_t single = vmx_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE;
     struct invalidation ept = {vmx_eptp(vp), 0}, linear = {vp->slot + 1, 0};
@@ -101,7 +101,7 @@ static void decode_exception(struct vp *vp, struct exit *exit)
         vmx_reinject(vp, exit);
 }
 
-static NOINLINE void decode_memory(struct vp *vp, struct exit *exit)
+static void decode_memory(struct vp *vp, struct exit *exit)
 {
     uint64_t qualification = vmread(VMCS_QUALIFICATION); /* SDM table 28-7 */
     exit->kind = EXIT_MEMORY;
@@ -120,7 +120,7 @@ static NOINLINE void decode_memory(struct vp *vp, struct exit *exit)
         vmx_block_nmis_again(vp);
 }
 
-static NOINLINE void decode_io(struct exit *exit)
+static void decode_io(struct exit *exit)
 {
     uint64_t qualification = vmread(VMCS_QUALIFICATION); /* SDM table 28-5 */
     exit->kind = EXIT_IO;

@@ -150,7 +150,6 @@ read_segments(struct vp_state *s, enum segment_index first, enum segment_index l
 /* What is not present is unusable, but for CS and TR, which must be usable: the entry fails. */
 static void write_segments(const struct vp_state *s)
 {
-#pragma GCC unroll 8
     for (unsigned i = 0; i < SEG_COUNT; i++) {
         uint32_t ar = s->seg[i].attributes;
         if (!(ar & SEGMENT_PRESENT) && i != SEG_CS && i != SEG_TR)
@@ -316,7 +315,7 @@ void vmx_load(struct vp *vp)
     write_unswitched(vp, vmx_cpu_here());
 }
 
-static __attribute__((noinline)) void switch_in_elsewhere(struct vp *vp)
+static void switch_in_elsewhere(struct vp *vp)
 {
     if (vmx_of(vp)->configured) {
         vmptrld(vp);

@@ -22,14 +22,16 @@ static void put_segment(struct hv_segment *to, const struct segment *from)
 }
 _Static_assert(sizeof(struct hv_segment) == sizeof(struct segment), "one layout");
 
-static uint64_t execution_state(const struct vp_state *s)
+static uint16_t execution_state(const struct vp_state *s)
 {
-    uint64_t cpl = cpl_of(s);
-    uint64_t pe = s->cr0 & CR0_PE, am = s->cr0 / CR0_AM & 1, lma = s->efer / EFER_LMA & 1;
-    uint64_t debug = (s->dr7 & 0xFF) != 0, event = s->event.valid, shadow = s->interrupt_shadow;
-    return cpl | pe * HV_EXECUTION_CR0_PE | am * HV_EXECUTION_CR0_AM | lma * HV_EXECUTION_EFER_LMA |
-           debug * HV_EXECUTION_DEBUG_ACTIVE | event * HV_EXECUTION_INTERRUPTION_PENDING |
-           shadow * HV_EXECUTION_INTERRUPT_SHADOW;
+    unsigned state = cpl_of(s);
+    state |= s->cr0 & CR0_PE ? HV_EXECUTION_CR0_PE : 0;
+    state |= s->cr0 & CR0_AM ? HV_EXECUTION_CR0_AM : 0;
+    state |= s->efer & EFER_LMA ? HV_EXECUTION_EFER_LMA : 0;
+    state |= s->dr7 & 0xFF ? HV_EXECUTION_DEBUG_ACTIVE : 0;
+    state |= s->event.valid ? HV_EXECUTION_INTERRUPTION_PENDING : 0;
+    state |= s->interrupt_shadow ? HV_EXECUTION_INTERRUPT_SHADOW : 0;
+    return (uint16_t)state;
 }
 
 /*
@@ -47,18 +49,16 @@ static struct hv_message *begin_message(struct vp *vp, uint32_t type, size_t pay
         return NULL;
     const struct vp_state *s = &vp->state;
     struct hv_intercept_header *header = &m->payload.intercept;
-    uint64_t first = vp->index | (uint64_t)((length & 0xF) | (s->cr8 & 0xF) << 4) << 32 |
-                     (uint64_t)access << 40 | execution_state(s) << 48;
-    __builtin_memcpy(header, &first, sizeof(first)); /* up to execution_state */
+    header->vp_index = vp->index;
+    header->instruction_length = length & 0xF;
+    header->cr8 = s->cr8 & 0xF;
+    header->access_type = (uint8_t)access;
+    header->execution_state = execution_state(s);
     put_segment(&header->cs, &s->seg[SEG_CS]);
     header->rip = s->rip;
     header->rflags = s->rflags;
     return m;
 }
-_Static_assert(offsetof(struct hv_intercept_header, access_type) == 5 &&
-                   offsetof(struct hv_intercept_header, execution_state) == 6,
-               "the first word");
-
 static void stop(struct cpu *cpu, struct vp *vp)
 {
     vp->intercept_suspend = true;

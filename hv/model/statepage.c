@@ -132,19 +132,13 @@ static bool take_all(struct vp *vp, const struct hv_register_page *page, uint32_
     return true;
 }
 
-static __attribute__((noinline)) bool
-take_classes(struct vp *vp, const struct hv_register_page *page, uint32_t dirty)
-{
-    if (dirty & (HV_DIRTY_RFLAGS | HV_DIRTY_SEGMENTS | HV_DIRTY_XMM))
-        return take_all(vp, page, dirty);
-    return take_simple(vp, page, dirty);
-}
-
 /* Takes in what a writer left in the page of a stopped VP. Lock: page_lock. */
-static inline bool take(struct vp *vp, const struct hv_register_page *page)
+static bool take(struct vp *vp, const struct hv_register_page *page)
 {
     uint32_t dirty = *(const volatile uint32_t *)&page->dirty;
-    return dirty == 0 || take_classes(vp, page, dirty);
+    if (dirty & (HV_DIRTY_RFLAGS | HV_DIRTY_SEGMENTS | HV_DIRTY_XMM))
+        return take_all(vp, page, dirty);
+    return dirty == 0 || take_simple(vp, page, dirty);
 }
 
 bool state_page_consume(struct vp *vp)
