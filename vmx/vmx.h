@@ -48,7 +48,8 @@ enum { /* IA32_VMX_EPT_VPID_CAP, SDM A.10 */
 #define VPID_CAP_INVVPID_SINGLE BIT(41)
 #define VPID_CAP_INVVPID_ALL    BIT(42)
 
-/* Controls, SDM 25.6 to 25.8. */
+/* Controls, SDM 25.6 to 25.8. The words in the order in which their controls are asked for. */
+enum vmx_word { VMX_PIN, VMX_PRIMARY, VMX_EXIT, VMX_ENTRY, VMX_SECONDARY, VMX_WORDS };
 enum vmx_pin_controls {
     PIN_EXTERNAL_INTERRUPT = 1 << 0,
     PIN_NMI = 1 << 3,
@@ -217,6 +218,15 @@ static inline uint64_t vmx_cr4_mask(const struct vp *vp)
 
 /* How long a child runs before it is looked whether an interrupt waits, in TSC ticks. */
 #define TIMER_TICKS (1U << 20)
+
+/* capabilities.c */
+/* Says what this processor lacks, when it is not there. */
+bool vmx_require(bool there, const char *what);
+/* A word's capability MSR: bits that must be 1 below, bits that may be 1 above (SDM A.3 to A.5).
+   Says each control that is needed and may not be 1; false when there is one. */
+bool vmx_require_controls(enum vmx_word word, uint64_t capability);
+/* The control word of a VP at its start: what its kind wants and may be 1, and what must be. */
+uint32_t vmx_settle_controls(enum vmx_word word, uint64_t capability, bool first);
 
 /* control.c */
 void vmx_vp_init(struct vp *vp);
