@@ -61,9 +61,6 @@ static bool check(struct backend_features *features)
         .flush_command = svm.edx & SVM_CPUID_FLUSH_BY_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL,
     };
     *features = (struct backend_features){
-        .next_rip = svm_features.next_rip,
-        .clean_bits = svm.edx & SVM_CPUID_CLEAN_BITS,
-        .flush_by_asid = svm_features.flush_command == TLB_FLUSH_ASID,
         .accessed_dirty = true,
         .max_level = extended.edx & EXTENDED_EDX_1G ? 2 : 1,
     };

@@ -109,8 +109,6 @@ static bool vmx_check(struct backend_features *features)
     vmx_caps.cr4_fixed0 = rdmsr(MSR_VMX_CR4_FIXED0);
     vmx_caps.cr4_fixed1 = rdmsr(MSR_VMX_CR4_FIXED1);
     *features = (struct backend_features){
-        .next_rip = true,
-        .vpid = vmx_caps.vpid,
         .execute_only = cap & EPT_CAP_EXECUTE_ONLY,
         .accessed_dirty = cap & EPT_CAP_ACCESSED_DIRTY,
         .max_level = cap & EPT_CAP_1G ? 2 : 1,

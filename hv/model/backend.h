@@ -32,9 +32,9 @@ struct vp_mode {
     bool code64;         /* EFER.LMA and CS.L */
 };
 
-/* Features that common code or the start-up line wants to know of. */
+/* Features that common code asks for. */
 struct backend_features {
-    bool next_rip, clean_bits, flush_by_asid, vpid, execute_only, accessed_dirty;
+    bool execute_only, accessed_dirty;
     uint8_t max_level; /* largest second-level page: 1 = 2 MiB, 2 = 1 GiB */
 };
 
