@@ -1,67 +1,35 @@
 /*
- * Copies between guest memory and the hypervisor. On the way of every
- * hypercall, hence a walk of its own: unrolled, without the format's hooks,
- * with the bits that EPT and NPT have in common, and a path of its own for
- * words in the page that was used last.
+ * Copies between guest memory and the hypervisor. On the way of every hypercall, hence
+ * each processor remembers the pages that it used last.
  */
 #include "mm/copy.h"
 
 #include "hv/base/cpu.h"
 #include "hv/base/phys.h"
 #include "hv/base/string.h"
-#include "mm/slpt_store.h"
 
 #define COPYABLE (BIT(FRAME_RAM) | BIT(FRAME_OVERLAY))
 
-#define INLINE   static inline __attribute__((always_inline))
+#define INLINE   static inline
 #define OUT_LINE static __attribute__((noinline))
 
-/* One level. True: *entry leads to another table; false: it is a leaf, a stash or nothing. */
-INLINE bool step(gpa_t gpa, unsigned shift, uint64_t *entry)
-{
-    const uint64_t *table = phys_ptr(*entry & SLPT_ADDRESS);
-    *entry = slpt_load(&table[gpa >> shift & 511]);
-    /* SLPT_LEAF is the sign; the low byte of what is not present is 0. */
-    return (int8_t)*entry > 0;
-}
-_Static_assert(SLPT_LEAF == 0x80, "step takes it for a sign");
-
-INLINE bool from_leaf(uint64_t entry, unsigned shift, gpa_t gpa, uint64_t rights, void **at)
-{
-    if ((entry & rights) != rights)
-        return false;
-    spa_t spa = (entry & SLPT_ADDRESS) + (gpa & ((1UL << shift) - 1));
-    if (!(COPYABLE >> frame_type_of(spa >> PAGE_SHIFT) & 1))
-        return false;
-    *at = phys_ptr(spa);
-    return true;
-}
-
 /*
- * Where gpa lies. False: nothing there with all of `rights` (SLPT_*), or it is
- * not memory. The tables are empty beyond gpa_bits; only what four levels
- * cannot address needs a check.
+ * Where gpa lies; NULL: nothing there with all of `prot` (MAP_*), or it is not memory.
  */
-INLINE bool translate(const struct space *space, gpa_t gpa, uint64_t rights, void **at)
+static void *translate(const struct space *space, gpa_t gpa, uint8_t prot)
 {
-    uint64_t entry = space->root << PAGE_SHIFT;
-    if (gpa >> 48 || !step(gpa, 39, &entry))
-        return false;
-    if (!step(gpa, 30, &entry))
-        return from_leaf(entry, 30, gpa, rights, at);
-    if (!step(gpa, 21, &entry))
-        return from_leaf(entry, 21, gpa, rights, at);
-    step(gpa, 12, &entry);
-    return from_leaf(entry, 12, gpa, rights, at);
+    struct mapping m = slpt_lookup(space, gpa >> PAGE_SHIFT);
+    if (!m.present || (prot & ~m.prot) || !(COPYABLE >> frame_type_of(m.spn) & 1))
+        return NULL;
+    return (uint8_t *)page_ptr(m.spn) + (gpa & PAGE_MASK);
 }
 
-OUT_LINE void *find_slowly(const struct space *space, gpa_t gpa, uint64_t rights,
+OUT_LINE void *find_slowly(const struct space *space, gpa_t gpa, uint8_t prot,
                            struct copy_cache *cache, uint64_t generation)
 {
-    void *at;
-    if (!translate(space, gpa, rights, &at))
-        return NULL;
-    *cache = (struct copy_cache){generation, gpa >> PAGE_SHIFT, (uint8_t *)at - (gpa & PAGE_MASK)};
+    uint8_t *at = translate(space, gpa, prot);
+    if (at)
+        *cache = (struct copy_cache){generation, gpa >> PAGE_SHIFT, at - (gpa & PAGE_MASK)};
     return at;
 }
 
@@ -74,11 +42,11 @@ INLINE void *find_again(const struct space *space, gpa_t gpa, const struct copy_
 }
 
 /* As translate, remembering the page in `cache` for the next time. NULL: not to be had so. */
-INLINE void *find(const struct space *space, gpa_t gpa, uint64_t rights, struct copy_cache *cache)
+INLINE void *find(const struct space *space, gpa_t gpa, uint8_t prot, struct copy_cache *cache)
 {
     uint64_t generation = space->generation;
     void *at = find_again(space, gpa, cache);
-    return at ? at : find_slowly(space, gpa, rights, cache, generation);
+    return at ? at : find_slowly(space, gpa, prot, cache, generation);
 }
 
 /* Inside here tlb_shootdown waits for this processor. */
@@ -122,7 +90,7 @@ OUT_LINE bool read_pages(const struct space *space, gpa_t gpa, uint8_t *to, size
     while (size != 0) {
         size_t part = in_page(gpa, size);
         begin_copy(cpu);
-        const void *from = find(space, gpa, SLPT_READABLE, read_cache_of(cpu, gpa));
+        const void *from = find(space, gpa, MAP_READ, read_cache_of(cpu, gpa));
         if (from)
             memcpy(to, from, part);
         end_copy(cpu);
@@ -141,7 +109,7 @@ OUT_LINE bool write_pages(const struct space *space, gpa_t gpa, const uint8_t *f
     while (size != 0) {
         size_t part = in_page(gpa, size);
         begin_copy(cpu);
-        void *to = find(space, gpa, SLPT_READABLE | SLPT_WRITABLE, &cpu->write_cache);
+        void *to = find(space, gpa, MAP_READ | MAP_WRITE, &cpu->write_cache);
         if (to)
             memcpy(to, from, part);
         end_copy(cpu);
@@ -186,10 +154,10 @@ bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t
 {
     struct cpu *cpu = this_cpu();
     bool write = (prot & MAP_WRITE) != 0;
-    uint64_t rights = SLPT_READABLE | (write ? SLPT_WRITABLE : 0);
+    prot |= MAP_READ;
     while (size != 0) {
         size_t part = in_page(gpa, size);
-        if (!find(space, gpa, rights, write ? &cpu->write_cache : read_cache_of(cpu, gpa)))
+        if (!find(space, gpa, prot, write ? &cpu->write_cache : read_cache_of(cpu, gpa)))
             return false;
         gpa += part;
         size -= part;

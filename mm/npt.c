@@ -17,8 +17,7 @@ enum npt_bit {
 };
 #define NPT_NO_EXECUTE BIT(63)
 
-_Static_assert(NPT_PRESENT == SLPT_READABLE && NPT_WRITE == SLPT_WRITABLE && NPT_LARGE == SLPT_LEAF,
-               "what mm/copy.c takes for granted");
+_Static_assert(NPT_LARGE == SLPT_LEAF, "the walker looks at it");
 
 static uint64_t make_leaf(spn_t spn, uint8_t prot, uint8_t type, unsigned level)
 {

@@ -44,11 +44,9 @@ struct slpt_format {
 };
 extern const struct slpt_format ept_format, npt_format;
 
-/* What is the same in both; mm/copy.c walks with these alone. Tables are always readable. */
-#define SLPT_READABLE BIT(0)
-#define SLPT_WRITABLE BIT(1)
-#define SLPT_LEAF     BIT(7) /* levels 1 and 2 */
-#define SLPT_ADDRESS  0x000FFFFFFFFFF000UL
+/* What is the same in both. */
+#define SLPT_LEAF    BIT(7) /* levels 1 and 2 */
+#define SLPT_ADDRESS 0x000FFFFFFFFFF000UL
 
 /* Set once at boot from backend_features; false until then. */
 extern bool slpt_accessed_dirty; /* the processor keeps accessed and dirty bits */
