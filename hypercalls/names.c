@@ -4,6 +4,8 @@
 #include "hv/base/console.h"
 #include "hv/base/string.h"
 
+#define FIELDS_SIZE 320 /* the longest: 0x7C, each number with all its digits */
+
 static const char *const status_names[] = {
     [HV_STATUS_SUCCESS] = "SUCCESS",
     [HV_STATUS_INVALID_HYPERCALL_CODE] = "INVALID_HYPERCALL_CODE",
@@ -28,7 +30,7 @@ static const char *const status_names[] = {
     [HV_STATUS_INSUFFICIENT_ROOT_MEMORY] = "INSUFFICIENT_ROOT_MEMORY",
 };
 
-static const char *outcome_name(uint32_t outcome)
+const char *outcome_name(uint32_t outcome)
 {
     switch (outcome) {
     case CALL_CONTINUE:
@@ -44,41 +46,26 @@ static const char *outcome_name(uint32_t outcome)
     }
 }
 
-/* Appends " name=value" for each "name:size" of the row's fields. */
-static size_t print_fields(const struct call *call, char *text, size_t size)
+/* " name=value" for each field of the row. */
+static void print_fields(const struct call *call, char *text, size_t size)
 {
-    const char *field = call->row->fields;
-    const uint8_t *value = (const uint8_t *)call->input;
     size_t length = 0;
-    while (*field) {
-        char name[16];
-        size_t n = 0;
-        while (*field != ':') {
-            if (n < sizeof(name) - 1)
-                name[n++] = *field;
-            field++;
-        }
-        name[n] = '\0';
-        size_t bytes = (size_t)(field[1] - '0');
-        uint64_t number = 0;
-        memcpy(&number, value, bytes);
-        value += bytes;
-        field += field[2] == ' ' ? 3 : 2;
-        length += format_text(text + length, size - length, " %s=%lx", name, number);
+    for (const struct call_field *field = call->row->fields(); field->name; field++) {
+        uint64_t value = 0;
+        memcpy(&value, (const uint8_t *)call->input + field->offset, field->size);
+        length += format_text(text + length, size - length, " %s=%lx", field->name, value);
     }
-    return length;
 }
 
 void call_print(const struct call *call, uint32_t outcome)
 {
-    char text[200];
+    char text[FIELDS_SIZE];
     const struct call_row *row = call->row;
     text[0] = '\0';
     if (call->copied)
         print_fields(call, text, sizeof(text));
     say_debug("partition %lu VP %u: hypercall %04lx %s%s%s, rep %u: %s (%x)", call->caller->id,
-              call->vp->index, call->control & 0xFFFF,
-              row ? row->name + strlen("call_") : "unknown",
+              call->vp->index, call->control & 0xFFFF, row ? row->name : "unknown",
               call->control & HV_CONTROL_FAST ? " fast" : "", text, call->position,
               outcome_name(outcome), outcome);
 }

@@ -1,6 +1,6 @@
 /*
  * Private to hypercalls/: what one call looks like to its handler, and the
- * rows of the table of all calls (hypercalls/dispatch.c).
+ * rows of the table of all calls (hypercalls/calls.c).
  */
 #ifndef HYPERCALLS_TABLE_H
 #define HYPERCALLS_TABLE_H
@@ -8,11 +8,18 @@
 #include "hv/base/cpu.h"
 #include "hv/model/partition.h"
 #include "hypercalls/abi.h"
+#include "hypercalls/calls.h"
 
 /* Elements of a rep call that are copied in, handled and written out together. */
 #define CALL_BATCH 32
 
 #define CALL_INPUT 11 /* qwords of the longest header */
+
+/* Parts of the control word. */
+#define CONTROL_CODE      0xFFFFUL
+#define CONTROL_VARIABLE  (0x3FFUL << HV_CONTROL_VARIABLE_SHIFT)
+#define CONTROL_REP_COUNT (0xFFFUL << HV_CONTROL_REP_COUNT_SHIFT)
+#define CONTROL_REP_START (0xFFFUL << HV_CONTROL_REP_START_SHIFT)
 
 /* Outcomes of a handler that are no status of the ABI. */
 enum call_outcome {
@@ -53,16 +60,19 @@ struct call {
 /* Returns an enum hv_status or an enum call_outcome. Lock: hv_lock when the row says so. */
 typedef uint32_t call_handler(struct call *call);
 
+/* A field of a call's structure, for the debug line. */
+struct call_field {
+    const char *name; /* NULL after the last one */
+    uint16_t offset, size;
+};
+
+/* A row of hypercalls/calls.h, as the dispatcher reads it. */
 struct call_row {
     const char *name;
     call_handler *handler;
+    const struct call_field *(*fields)(void);
     uint64_t privilege; /* the caller must have all of these bits */
     uint64_t refused;   /* bits of the control word that it does not take */
-    /* Calls without input and lock whose output is one 8-byte field of the caller's struct
-       partition: its offset, for the short way (answer_at_once). Only if has_field. */
-    uint16_t field;
-    bool has_field;
-    const char *fields; /* names and sizes of the input, for the debug line */
     uint16_t header;    /* bytes of input before any list */
     uint8_t variable;   /* most qwords of a variable header behind it; then `refused` lets it in */
     uint16_t output;    /* bytes of output of a simple call */
@@ -73,13 +83,22 @@ struct call_row {
     bool pure;   /* changes nothing, so that a failing output write needs no forecast */
 };
 
-extern const struct call_row call_table[0x100];
+#define CALL_CODES 0x100
+extern const struct call_row call_table[CALL_CODES]; /* no handler: no such call */
 
 /* Whether the call has lasted its 50 us since start_tsc. */
 bool call_expired(const struct call *call);
 
-/* hypercalls/names.c: the debug line. */
+/* hypercalls/names.c: the debug line; a status or outcome in words, "?" when it has none. */
 void call_print(const struct call *call, uint32_t outcome);
+const char *outcome_name(uint32_t outcome);
+
+/* hypercalls/dispatch.c, the plain way; hypercalls/fast.c is before it. */
+
+/* Answers the hypercall of a VP that has just exited, as hypercall() in hypercalls.h. No lock. */
+void answer(struct cpu *cpu, struct vp *vp, unsigned insn_length);
+/* The same when the caller may make hypercalls, which is for the caller of this to know. */
+void answer_at_length(struct cpu *cpu, struct vp *vp, bool code64, unsigned insn_length);
 
 /* Which partitions a call may be aimed at. */
 enum { TARGET_SELF = 1, TARGET_CHILD = 2 };
@@ -124,21 +143,8 @@ uint32_t memory_give_back(struct partition *p, bool self, struct partition *from
  */
 bool gpa_release_space(struct partition *p, const struct call *call);
 
-/* Handlers, by file. */
-call_handler call_notify_long_spin_wait; /* dispatch.c */
-
-call_handler call_create_partition, call_initialize_partition, call_get_partition_property,
-    call_set_partition_property, call_get_next_child_partition;
-
-call_handler call_finalize_partition, call_delete_partition; /* teardown.c */
-
-call_handler call_deposit_memory, call_withdraw_memory, call_get_memory_balance;
-call_handler call_map_gpa_pages, call_unmap_gpa_pages, call_get_gpa_pages_access_states;
-call_handler call_install_intercept;
-call_handler call_create_vp, call_delete_vp, call_dispatch_vp, call_add_logical_processor;
-call_handler call_map_device_interrupt, call_unmap_device_interrupt; /* interrupt.c */
-call_handler call_get_vp_registers, call_set_vp_registers;
-call_handler call_translate_virtual_address;
-call_handler call_map_vp_state_page, call_unmap_vp_state_page;
+/* The handlers: call_NAME. */
+#define CALL_PROTOTYPE(code, call, ...) call_handler call_##call;
+CALLS(CALL_PROTOTYPE, CALL_PROTOTYPE, CALL_PROTOTYPE)
 
 #endif

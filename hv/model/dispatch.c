@@ -12,7 +12,7 @@
 #include "hv/model/partition.h"
 #include "hv/model/statepage.h"
 #include "hypercalls/abi.h"
-#include "mm/copy.h"
+#include "mm/copy_fast.h"
 
 static bool anything_requested(const struct vp *vp)
 {
