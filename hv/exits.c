@@ -11,6 +11,7 @@
 #include "hv/model/fpu.h"
 #include "hv/model/intercepts.h"
 #include "hv/model/partition.h"
+#include "hv/model/segment.h"
 #include "hv/msr.h"
 #include "hv/report.h"
 #include "hv/synthetic/cpuid.h"
@@ -107,13 +108,13 @@ static NOINLINE void on_xsetbv(struct cpu *cpu, struct vp *vp)
 {
     uint64_t value = vp->state.gpr[RDX] << 32 | (uint32_t)vp->state.gpr[RAX];
     uint64_t features = vp->first ? xsave_features_first : xsave_features_child;
-    struct vp_mode mode = backend->mode(vp);
     if (!(backend->guest_cr4(vp) & CR4_OSXSAVE)) {
         vp_inject_exception(vp, VECTOR_UD, false, 0);
         return;
     }
-    if (mode.cpl != 0 || (uint32_t)vp->state.gpr[RCX] != 0 || !xcr0_valid(value, features) ||
-        !xsetbv_safe(value)) {
+    vp_show(vp);
+    if (cpl_of(&vp->state) != 0 || (uint32_t)vp->state.gpr[RCX] != 0 ||
+        !xcr0_valid(value, features) || !xsetbv_safe(value)) {
         inject_gp(vp);
         return;
     }

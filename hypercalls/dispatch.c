@@ -20,6 +20,7 @@
 #include "hv/model/dispatch.h"
 #include "hv/model/intercepts.h"
 #include "hv/model/partition.h"
+#include "hv/model/segment.h"
 #include "mm/copy.h"
 #include "mm/copy_fast.h"
 
@@ -239,9 +240,10 @@ void answer_at_length(struct cpu *cpu, struct vp *vp, bool code64, unsigned insn
 
 void answer(struct cpu *cpu, struct vp *vp, unsigned insn_length)
 {
-    struct vp_mode mode = backend->mode(vp);
-    if (!mode.protected_mode || mode.cpl != 0 || vp->partition->guest_os_id == 0)
+    const struct vp_state *s = &vp->state;
+    vp_show(vp);
+    if (!is_protected_mode(s) || cpl_of(s) != 0 || vp->partition->guest_os_id == 0)
         vp_inject_exception(vp, VECTOR_UD, false, 0);
     else
-        answer_at_length(cpu, vp, mode.code64, insn_length);
+        answer_at_length(cpu, vp, is_code64(s), insn_length);
 }

@@ -282,7 +282,7 @@ static void op_mode(void)
     uint8_t bits = take8();
     fake_mode.cpl = bits & 0x80 ? bits & 3 : 0;
     fake_mode.protected_mode = (bits & 0x30) != 0x30;
-    fake_mode.long_mode = fake_mode.code64 = !(bits & 8);
+    fake_mode.code64 = !(bits & 8);
 }
 
 static bool step(void)

@@ -96,10 +96,10 @@ static void environment(void **state)
         fake_mode.cpl = cpl;
         assert_undefined();
     }
-    fake_mode = (struct vp_mode){.protected_mode = false};
+    fake_mode = (struct fake_mode){.protected_mode = false};
     assert_undefined();
     assert_int_equal(word_at(OUTPUT), 77);
-    fake_mode = (struct vp_mode){.protected_mode = true, .long_mode = true, .code64 = true};
+    fake_mode = (struct fake_mode){.protected_mode = true, .code64 = true};
     assert_status(HVCALL_GET_PARTITION_ID, 0, OUTPUT, HV_STATUS_SUCCESS);
     assert_int_equal(word_at(OUTPUT), 1);
 }

@@ -31,7 +31,7 @@ static inline bool answer_at_once(struct vp *vp, unsigned insn_length)
     return true;
 }
 
-/* One question instead of all that backend->mode tells: saves 10 on VT-x, 17 on AMD-V. */
+/* One question instead of what vp_show finds out: saves 10 on VT-x, 17 on AMD-V. */
 void hypercall(struct cpu *cpu, struct vp *vp, unsigned insn_length)
 {
     if (!backend->in_kernel64(vp) || vp->partition->guest_os_id == 0)

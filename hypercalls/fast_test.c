@@ -132,13 +132,13 @@ static void random_environment(struct partition *p)
     p->privileges &= ~removed[below(ARRAY_SIZE(removed))];
     p->guest_os_id = !once_in(20);
     log_level = once_in(6) ? LOG_DEBUG : (enum log_level)below(LOG_DEBUG);
-    fake_mode = (struct vp_mode){.protected_mode = true, .long_mode = true, .code64 = true};
+    fake_mode = (struct fake_mode){.protected_mode = true, .code64 = true};
     if (once_in(12))
         fake_mode.cpl = below(4) & 3;
     if (once_in(12))
         fake_mode.code64 = false;
     if (once_in(24))
-        fake_mode.protected_mode = fake_mode.long_mode = fake_mode.code64 = false;
+        fake_mode.protected_mode = fake_mode.code64 = false;
 }
 
 /* ---- one run ---- */

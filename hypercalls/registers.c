@@ -186,7 +186,7 @@ static void get_vp_index(const struct vp *vp, unsigned n, struct hv_register_val
     {HV_REGISTER_##NAME, 1, CHECK_##kind, offsetof(struct vp_state, member), NULL, NULL}
 #define FIELDS(NAME, n, member, kind) \
     {HV_REGISTER_##NAME, n, CHECK_##kind, offsetof(struct vp_state, member), NULL, NULL}
-#define CALLS(NAME, n, getter, setter) {HV_REGISTER_##NAME, n, CHECK_NONE, 0, getter, setter}
+#define SPECIAL(NAME, n, getter, setter) {HV_REGISTER_##NAME, n, CHECK_NONE, 0, getter, setter}
 #define MSR_FIELD(member, NAME, kind)  FIELD(NAME, member, kind),
 static const struct row rows[] = {
     FIELDS(RAX, GPR_COUNT, gpr, NONE),
@@ -203,19 +203,19 @@ static const struct row rows[] = {
     FIELD(DR7, dr7, 32_BITS),
     FIELD(EFER, efer, EFER),
     VP_MSRS(MSR_FIELD)
-    CALLS(ES, SEG_COUNT, get_segment, set_segment),
-    CALLS(IDTR, 2, get_table, set_table), /* and GDTR */
-    CALLS(XMM0, 16, get_xmm, set_xmm),
-    CALLS(EXPLICIT_SUSPEND, 1, get_explicit_suspend, NULL), /* set_explicit_suspend, below */
-    CALLS(INTERCEPT_SUSPEND, 1, get_intercept_suspend, set_intercept_suspend),
-    CALLS(PENDING_INTERRUPTION, 1, get_interruption, set_interruption),
-    CALLS(INTERRUPT_STATE, 1, get_interrupt_state, set_interrupt_state),
-    CALLS(PENDING_EVENT0, 1, get_pending_event, set_pending_event),
-    CALLS(PENDING_EVENT1, 1, get_zero, set_zero),
-    CALLS(DELIVERABILITY, 1, get_zero, set_zero),
-    CALLS(TSC, 1, get_tsc, set_tsc),
-    CALLS(APIC_BASE, 1, get_apic_base, set_apic_base),
-    CALLS(VP_INDEX, 1, get_vp_index, NULL),
+    SPECIAL(ES, SEG_COUNT, get_segment, set_segment),
+    SPECIAL(IDTR, 2, get_table, set_table), /* and GDTR */
+    SPECIAL(XMM0, 16, get_xmm, set_xmm),
+    SPECIAL(EXPLICIT_SUSPEND, 1, get_explicit_suspend, NULL), /* set_explicit_suspend, below */
+    SPECIAL(INTERCEPT_SUSPEND, 1, get_intercept_suspend, set_intercept_suspend),
+    SPECIAL(PENDING_INTERRUPTION, 1, get_interruption, set_interruption),
+    SPECIAL(INTERRUPT_STATE, 1, get_interrupt_state, set_interrupt_state),
+    SPECIAL(PENDING_EVENT0, 1, get_pending_event, set_pending_event),
+    SPECIAL(PENDING_EVENT1, 1, get_zero, set_zero),
+    SPECIAL(DELIVERABILITY, 1, get_zero, set_zero),
+    SPECIAL(TSC, 1, get_tsc, set_tsc),
+    SPECIAL(APIC_BASE, 1, get_apic_base, set_apic_base),
+    SPECIAL(VP_INDEX, 1, get_vp_index, NULL),
 };
 /* clang-format on */
 

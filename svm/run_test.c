@@ -15,6 +15,7 @@
 #include "hv/base/apic.h"
 #include "hv/model/msr.h"
 #include "hv/model/partition.h"
+#include "hv/model/segment.h"
 
 #define VMCB_SPA 0x1000UL
 
@@ -475,9 +476,8 @@ static void segments_survive(void **state)
     svm_save_rest(vp);
     assert_memory_equal(vp->state.seg, before.seg, sizeof(before.seg));
     assert_int_equal(vp->state.efer, 0);
-    struct vp_mode mode = svm_mode(vp);
-    assert_int_equal(mode.cpl, 3);
-    assert_true(mode.protected_mode && !mode.long_mode && !mode.code64);
+    assert_int_equal(cpl_of(&vp->state), 3);
+    assert_true(is_protected_mode(&vp->state) && !is_code64(&vp->state));
 }
 
 int main(void)

@@ -151,21 +151,6 @@ void svm_switch_out(struct vp *vp)
     vp->loaded = false;
 }
 
-/* Without branches: every hypercall asks. */
-struct vp_mode svm_mode(struct vp *vp)
-{
-    const struct vmcb_save *from = &vmcb_of(vp)->save;
-    unsigned virtual_8086 = (unsigned)vp->state.rflags / RFLAGS_VM;
-    unsigned long_mode = (unsigned)from->efer / EFER_LMA & 1;
-    unsigned code64 = from->cs.attributes / VMCB_SEGMENT_LONG & long_mode;
-    return (struct vp_mode){
-        .cpl = from->cpl,
-        .protected_mode = (unsigned)from->cr0 & ~virtual_8086 & CR0_PE,
-        .long_mode = long_mode,
-        .code64 = code64,
-    };
-}
-
 bool svm_in_kernel64(struct vp *vp)
 {
     const struct vmcb_save *from = &vmcb_of(vp)->save;

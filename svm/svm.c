@@ -95,7 +95,6 @@ const struct backend svm_backend = {
     .save_shown = svm_save_shown,
     .save_rest = svm_save_rest,
     .load = svm_load,
-    .mode = svm_mode,
     .in_kernel64 = svm_in_kernel64,
     .guest_cr4 = svm_guest_cr4,
     .update_intercepts = svm_update_intercepts,

@@ -324,7 +324,6 @@ void svm_switch_out(struct vp *vp);
 void svm_save_shown(struct vp *vp);
 void svm_save_rest(struct vp *vp);
 void svm_load(struct vp *vp);
-struct vp_mode svm_mode(struct vp *vp);
 bool svm_in_kernel64(struct vp *vp);
 uint64_t svm_guest_cr4(struct vp *vp);
 

@@ -363,36 +363,6 @@ void vmx_switch_out(struct vp *vp)
     vp->loaded = false;
 }
 
-/* A hypercall asks: no branch but for long mode, and the answer is built as one word. */
-struct vp_mode vmx_mode(struct vp *vp)
-{
-    enum { PROTECTED_MODE = 1 << 8, LONG_MODE = 1 << 16, CODE64 = 1 << 24 };
-    _Static_assert(offsetof(struct vp_mode, protected_mode) == 1, "the bits above");
-    _Static_assert(offsetof(struct vp_mode, long_mode) == 2, "the bits above");
-    _Static_assert(offsetof(struct vp_mode, code64) == 3, "the bits above");
-    uint64_t efer, cr0;
-    uint32_t cs, ss, word;
-    struct vp_mode mode;
-    if (vp->exact != EXACT_HOT || !vp->loaded) {
-        efer = vp->state.efer;
-        cr0 = vp->state.cr0;
-        cs = vp->state.seg[SEG_CS].attributes;
-        ss = vp->state.seg[SEG_SS].attributes;
-    } else {
-        efer = vmread(VMCS_GUEST_EFER);
-        cr0 = efer & EFER_LMA ? CR0_PE : vmread(VMCS_GUEST_CR0);
-        cs = (uint32_t)vmread(VMCS_GUEST_CS_AR);
-        ss = (uint32_t)vmread(VMCS_GUEST_SS_AR);
-    }
-    word = ss >> 5 & 3;
-    if (efer & EFER_LMA)
-        word |= PROTECTED_MODE | LONG_MODE | (cs << 11 & CODE64);
-    else if (cr0 & CR0_PE && !(vp->state.rflags & RFLAGS_VM))
-        word |= PROTECTED_MODE;
-    __builtin_memcpy(&mode, &word, sizeof(mode));
-    return mode;
-}
-
 bool vmx_in_kernel64(struct vp *vp)
 {
     return !(vmread(VMCS_GUEST_SS_AR) & SEGMENT_DPL) && (vmread(VMCS_GUEST_CS_AR) & SEGMENT_LONG) &&

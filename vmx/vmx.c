@@ -146,7 +146,6 @@ const struct backend vmx_backend = {
     .save_shown = vmx_save_shown,
     .save_rest = vmx_save_rest,
     .load = vmx_load,
-    .mode = vmx_mode,
     .in_kernel64 = vmx_in_kernel64,
     .guest_cr4 = vmx_guest_cr4,
     .update_intercepts = vmx_update_intercepts,

@@ -246,7 +246,6 @@ void vmx_switch_out(struct vp *vp);
 void vmx_save_shown(struct vp *vp);
 void vmx_save_rest(struct vp *vp);
 void vmx_load(struct vp *vp);
-struct vp_mode vmx_mode(struct vp *vp);
 /* Makes the pending single step agree with RFLAGS.TF where the entry checks it; true when it had
    to be changed. The VMCS is current. */
 bool vmx_fix_pending_debug(uint64_t rflags);

@@ -24,14 +24,6 @@
 struct cpu;
 struct vp;
 
-/* How the guest executes, for the checks of a hypercall. */
-struct vp_mode {
-    uint8_t cpl;
-    bool protected_mode; /* CR0.PE and not virtual-8086 */
-    bool long_mode;      /* EFER.LMA */
-    bool code64;         /* EFER.LMA and CS.L */
-};
-
 /* Features that common code asks for. */
 struct backend_features {
     bool execute_only, accessed_dirty;
@@ -61,9 +53,7 @@ struct backend {
     void (*save_shown)(struct vp *vp); /* what a register page and a message show */
     void (*save_rest)(struct vp *vp);  /* after save_shown: everything else */
     void (*load)(struct vp *vp);
-    /* Reads back only how the guest executes: cheaper than save_shown. */
-    struct vp_mode (*mode)(struct vp *vp);
-    /* Of a VP that has just exited: CPL 0 in 64-bit mode. All that most hypercalls ask of mode. */
+    /* Of a VP that has just exited: CPL 0 in 64-bit mode. All that most hypercalls ask. */
     bool (*in_kernel64)(struct vp *vp);
     uint64_t (*guest_cr4)(struct vp *vp); /* the guest's view of CR4, likewise */
     /* Exceptions (vp->exception_bitmap) and vp->intercept_all_msrs changed: put them into force. */

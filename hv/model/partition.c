@@ -51,8 +51,8 @@ struct partition *partition_create_first(uint64_t privileges, spn_t pool_start, 
     pool_init(&first.pool, first.slot);
     for (uint64_t i = 0; i < pool_pages; i++)
         pool_add(&first.pool, pool_start + i, GPN_NONE, false);
-    bool has_root = slpt_init(&first.space, backend->format, &first.pool, gpa_bits,
-                              backend_features.max_level);
+    bool has_root =
+        slpt_init(&first.space, backend->format, &first.pool, gpa_bits, backend_features.max_level);
     must(has_root);
     partitions[0] = &first;
     slots_used = 1;

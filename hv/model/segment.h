@@ -55,6 +55,12 @@ static inline uint64_t linear_rip(const struct vp_state *s)
     return is_code64(s) ? s->rip : (uint32_t)(s->seg[SEG_CS].base + s->rip);
 }
 
+/* CR0.PE, and not virtual-8086. State: shown. */
+static inline bool is_protected_mode(const struct vp_state *s)
+{
+    return (s->cr0 & CR0_PE) && !(s->rflags & RFLAGS_VM);
+}
+
 /* The CPL is SS's DPL (SDM 27.3.1.2). State: shown. */
 static inline unsigned cpl_of(const struct vp_state *s)
 {

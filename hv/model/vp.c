@@ -4,6 +4,7 @@
 #include "hv/base/arch.h"
 #include "hv/base/cpu.h"
 #include "hv/base/string.h"
+#include "hv/model/segment.h"
 
 #define DR6_RESET 0xFFFF0FF0UL
 #define DR7_RESET 0x400UL
@@ -38,7 +39,8 @@ void vp_reset_state(struct vp *vp)
 
 void vp_wrap_rip(struct vp *vp)
 {
-    if (vp->state.rip >> 32 == 1 && !backend->mode(vp).code64)
+    vp_show(vp);
+    if (vp->state.rip >> 32 == 1 && !is_code64(&vp->state))
         vp->state.rip &= UINT32_MAX;
 }
 

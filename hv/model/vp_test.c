@@ -3,17 +3,8 @@
 #include "unit.h"
 
 #include "hv/base/features.h"
+#include "hv/model/segment.h"
 #include "hv/model/vp.h"
-
-static bool code64;
-
-static struct vp_mode fake_mode(struct vp *vp)
-{
-    (void)vp;
-    return (struct vp_mode){.protected_mode = true, .long_mode = code64, .code64 = code64};
-}
-
-static const struct backend fake = {.name = "fake", .mode = fake_mode};
 
 /* What `second` makes of `first`: a vector, or -1 for a triple fault. SDM table 6-5. */
 static int combined(uint8_t first, uint8_t second)
@@ -77,7 +68,9 @@ static void canonical(void **state)
 static uint64_t advanced(uint64_t rip, unsigned length, bool long_code)
 {
     struct vp *vp = calloc(1, sizeof(*vp));
-    code64 = long_code;
+    vp->state.efer = EFER_LMA;
+    vp->state.seg[SEG_CS].attributes = long_code ? SEGMENT_LONG : 0;
+    vp->exact = EXACT_ALL;
     vp->state.rip = rip;
     vp->state.rflags = RFLAGS_FIXED | RFLAGS_RF;
     vp_advance(vp, length);
@@ -90,7 +83,6 @@ static uint64_t advanced(uint64_t rip, unsigned length, bool long_code)
 static void steps_over(void **state)
 {
     (void)state;
-    backend = &fake;
     assert_int_equal(advanced(0x1000, 3, true), 0x1003);
     assert_int_equal(advanced(0xFFFFFFFE, 3, false), 1);
     assert_int_equal(advanced(0xFFFFFFFE, 3, true), 0x100000001);

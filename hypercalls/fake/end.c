@@ -97,8 +97,7 @@ static void bring_down(unsigned cpu)
 
 void fake_end(void)
 {
-    fake_mode =
-        (struct vp_mode){.protected_mode = true, .long_mode = true, .code64 = true, .cpl = 0};
+    fake_mode = (struct fake_mode){.protected_mode = true, .code64 = true};
     pool_fail_after = -1;
     first_partition->guest_os_id = 1;
     first_partition->privileges = PRIVILEGES_ROOT;

@@ -19,6 +19,7 @@
 #include "hv/model/fpu.h"
 #include "hv/model/intercepts.h"
 #include "hv/model/rules.h"
+#include "hv/model/segment.h"
 #include "hv/model/statepage.h"
 #include "hv/msr.h"
 #include "hypercalls/hypercalls.h"
@@ -26,7 +27,7 @@
 
 #define TLB_ENTRIES 16
 
-struct vp_mode fake_mode;
+struct fake_mode fake_mode;
 struct cpu *cpus[MAX_CPUS];
 uint32_t cpu_count;
 struct spinlock hv_lock;
@@ -52,16 +53,9 @@ static void vp_nothing(struct vp *vp)
     (void)vp;
 }
 
-static struct vp_mode mode(struct vp *vp)
-{
-    (void)vp;
-    return fake_mode;
-}
-
 static bool in_kernel64(struct vp *vp)
 {
-    struct vp_mode m = mode(vp);
-    return m.code64 && m.cpl == 0;
+    return fake_mode.code64 && fake_mode.cpl == 0;
 }
 
 static uint64_t guest_cr4(struct vp *vp)
@@ -78,7 +72,6 @@ static struct backend fake_backend = {
     .save_shown = vp_nothing,
     .save_rest = vp_nothing,
     .load = vp_nothing,
-    .mode = mode,
     .in_kernel64 = in_kernel64,
     .guest_cr4 = guest_cr4,
     .update_intercepts = vp_nothing,
@@ -318,8 +311,7 @@ void fake_start(const struct slpt_format *format, uint64_t privileges)
     frame_table_init(frames, FAKE_FRAMES);
     frame_set_range(0, FAKE_FRAMES, FRAME_RAM, OWNER_FIRST);
     frame_set_range(FAKE_HV, FAKE_RAM_HIGH - FAKE_HV, FRAME_HV, OWNER_HYPERVISOR);
-    fake_mode =
-        (struct vp_mode){.protected_mode = true, .long_mode = true, .code64 = true, .cpl = 0};
+    fake_mode = (struct fake_mode){.protected_mode = true, .code64 = true};
     fake_backend.format = format;
     backend_features = (struct backend_features){.max_level = 1, .accessed_dirty = true};
     slpt_accessed_dirty = true;
@@ -387,6 +379,38 @@ void fake_check_tlb(unsigned cpu)
     }
 }
 
+/* What tells how a VP executes. */
+struct mode_bits {
+    uint64_t cr0, efer;
+    uint32_t cs, ss; /* no padding: compared as a whole */
+};
+
+static struct mode_bits mode_bits_of(const struct vp_state *s)
+{
+    return (struct mode_bits){s->cr0, s->efer, s->seg[SEG_CS].attributes,
+                              s->seg[SEG_SS].attributes};
+}
+
+static void set_mode_bits(struct vp_state *s, const struct mode_bits *bits)
+{
+    s->cr0 = bits->cr0;
+    s->efer = bits->efer;
+    s->seg[SEG_CS].attributes = (uint16_t)bits->cs;
+    s->seg[SEG_SS].attributes = (uint16_t)bits->ss;
+}
+
+/* The VP executes as fake_mode says, until its call is over. Returns what it was before. */
+static struct mode_bits enter_fake_mode(struct vp_state *s)
+{
+    struct mode_bits before = mode_bits_of(s), now = before;
+    now.cr0 = (now.cr0 & ~(uint64_t)CR0_PE) | (fake_mode.protected_mode ? CR0_PE : 0);
+    now.efer = (now.efer & ~(uint64_t)EFER_LMA) | (fake_mode.code64 ? EFER_LMA : 0);
+    now.cs = (now.cs & ~(uint32_t)SEGMENT_LONG) | (fake_mode.code64 ? SEGMENT_LONG : 0);
+    now.ss = (now.ss & ~(uint32_t)SEGMENT_DPL) | (uint32_t)fake_mode.cpl << SEGMENT_DPL_SHIFT;
+    set_mode_bits(s, &now);
+    return before;
+}
+
 bool fake_instruction(void)
 {
     struct cpu *cpu = this_cpu();
@@ -394,7 +418,11 @@ bool fake_instruction(void)
     uint64_t rip = vp->state.rip;
     struct vp_state before = vp->state;
     leave_guest(cpu);
+    struct mode_bits mode = enter_fake_mode(&vp->state), fake = mode_bits_of(&vp->state);
     hypercall(cpu, vp, sizeof(backend->hypercall_instruction));
+    struct mode_bits after = mode_bits_of(&vp->state);
+    if (memcmp(&after, &fake, sizeof(after)) == 0)
+        set_mode_bits(&vp->state, &mode);
     bool switched = cpu->current != vp;
     bool done = vp->state.rip != rip;
     bool sets = (uint16_t)before.gpr[fake_mode.code64 ? RCX : RAX] == HVCALL_SET_VP_REGISTERS;

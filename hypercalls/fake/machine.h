@@ -25,8 +25,14 @@ enum { /* frames of the machine, and GPNs of the first partition */
 };
 #define FAKE_WINDOW (1UL << (FAKE_GPA_BITS - 1 - PAGE_SHIFT)) /* of overlays, GPN */
 
-extern bool fake_trace;          /* print what the hypervisor says */
-extern struct vp_mode fake_mode; /* of every VP: 64-bit, CPL 0 after fake_start */
+extern bool fake_trace; /* print what the hypervisor says */
+
+/* How every VP executes when it makes a call: 64-bit, CPL 0 after fake_start. */
+struct fake_mode {
+    uint8_t cpl;
+    bool protected_mode, code64;
+};
+extern struct fake_mode fake_mode;
 
 /*
  * Starts the machine, at first and again: the first partition with these
