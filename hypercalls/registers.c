@@ -37,27 +37,19 @@ static bool is_swapped(uint32_t name)
 }
 
 /*
- * A name, or `count` names in a row, is one 64-bit field of struct vp_state (offset) whose value
- * must pass `check`; or it has functions. n: which of the names. Not to be set: no `set`.
+ * A name, or `count` names in a row, is a field of struct vp: what there is of it (offset, size in
+ * bytes), what a new value must be (check), or who takes it (set). Or it has a function, get. n: which of
+ * the names.
  */
 struct row {
     uint32_t name;
     uint8_t count;
-    uint8_t check; /* enum value_check */
+    uint8_t size;
+    uint8_t check; /* enum value_check; CHECK_NEVER: it is read-only */
     uint16_t offset;
-    void (*get)(const struct vp *vp, unsigned n, struct hv_register_value *value);
     uint32_t (*set)(struct vp *vp, unsigned n, const struct hv_register_value *value);
+    void (*get)(const struct vp *vp, unsigned n, struct hv_register_value *value);
 };
-
-static void get_explicit_suspend(const struct vp *vp, unsigned n, struct hv_register_value *value)
-{
-    value->low = vp->explicit_suspend;
-}
-
-static void get_intercept_suspend(const struct vp *vp, unsigned n, struct hv_register_value *value)
-{
-    value->low = vp->intercept_suspend;
-}
 
 static uint32_t set_intercept_suspend(struct vp *vp, unsigned n,
                                       const struct hv_register_value *value)
@@ -89,22 +81,12 @@ static uint32_t set_interrupt_state(struct vp *vp, unsigned n,
     return interrupt_state_set(&vp->state, value->low);
 }
 
-static void get_pending_event(const struct vp *vp, unsigned n, struct hv_register_value *value)
-{
-    value->low = vp->pending_event[0];
-    value->high = vp->pending_event[1];
-}
-
 static uint32_t set_pending_event(struct vp *vp, unsigned n, const struct hv_register_value *value)
 {
     return pending_event_set(vp, value);
 }
 
 /* A register that is always zero. */
-static void get_zero(const struct vp *vp, unsigned n, struct hv_register_value *value)
-{
-}
-
 static uint32_t set_zero(struct vp *vp, unsigned n, const struct hv_register_value *value)
 {
     return value->low || value->high ? HV_STATUS_INVALID_REGISTER_VALUE : HV_STATUS_SUCCESS;
@@ -119,11 +101,6 @@ static uint32_t set_xmm(struct vp *vp, unsigned n, const struct hv_register_valu
 {
     fpu_set_xmm(vp, n, value);
     return HV_STATUS_SUCCESS;
-}
-
-static void get_segment(const struct vp *vp, unsigned n, struct hv_register_value *value)
-{
-    memcpy(value, &vp->state.seg[n], sizeof(*value));
 }
 
 static uint32_t set_segment(struct vp *vp, unsigned n, const struct hv_register_value *value)
@@ -163,11 +140,6 @@ static uint32_t set_tsc(struct vp *vp, unsigned n, const struct hv_register_valu
     return HV_STATUS_SUCCESS;
 }
 
-static void get_apic_base(const struct vp *vp, unsigned n, struct hv_register_value *value)
-{
-    value->low = vp->apic_base;
-}
-
 static uint32_t set_apic_base(struct vp *vp, unsigned n, const struct hv_register_value *value)
 {
     if (vp->first && value->low != vp->apic_base)
@@ -176,46 +148,41 @@ static uint32_t set_apic_base(struct vp *vp, unsigned n, const struct hv_registe
     return HV_STATUS_SUCCESS;
 }
 
-static void get_vp_index(const struct vp *vp, unsigned n, struct hv_register_value *value)
-{
-    value->low = vp->index;
-}
-
 /* clang-format off */
-#define FIELD(NAME, member, kind) \
-    {HV_REGISTER_##NAME, 1, CHECK_##kind, offsetof(struct vp_state, member), NULL, NULL}
-#define FIELDS(NAME, n, member, kind) \
-    {HV_REGISTER_##NAME, n, CHECK_##kind, offsetof(struct vp_state, member), NULL, NULL}
-#define SPECIAL(NAME, n, getter, setter) {HV_REGISTER_##NAME, n, CHECK_NONE, 0, getter, setter}
-#define MSR_FIELD(member, NAME, kind)  FIELD(NAME, member, kind),
+#define FIELDS(NAME, n, member, kind, ...) \
+    {HV_REGISTER_##NAME, n, sizeof(((struct vp *)0)->member), CHECK_##kind, offsetof(struct vp, member), __VA_ARGS__}
+#define FIELD(NAME, member, kind)      FIELDS(NAME, 1, member, kind, NULL, NULL)
+#define TAKEN(NAME, member, setter)    FIELDS(NAME, 1, member, NONE, setter, NULL)
+#define FUNCTIONS(NAME, n, get, set)   {HV_REGISTER_##NAME, n, 0, CHECK_NONE, 0, set, get}
+#define MSR_FIELD(member, NAME, kind)  FIELD(NAME, state.member, kind),
 static const struct row rows[] = {
-    FIELDS(RAX, GPR_COUNT, gpr, NONE),
-    FIELD(RIP, rip, CANONICAL),
-    FIELD(RFLAGS, rflags, RFLAGS),
-    FIELD(CR0, cr0, CR0),
-    FIELD(CR2, cr2, NONE),
-    FIELD(CR3, cr3, GPA),
-    FIELD(CR4, cr4, CR4),
-    FIELD(CR8, cr8, CR8),
-    FIELD(XFEM, xcr0, XFEM),
-    FIELDS(DR0, 4, dr, NONE),
-    FIELD(DR6, dr6, 32_BITS),
-    FIELD(DR7, dr7, 32_BITS),
-    FIELD(EFER, efer, EFER),
+    FIELDS(RAX, GPR_COUNT, state.gpr[0], NONE, NULL, NULL),
+    FIELD(RIP, state.rip, CANONICAL),
+    FIELD(RFLAGS, state.rflags, RFLAGS),
+    FIELD(CR0, state.cr0, CR0),
+    FIELD(CR2, state.cr2, NONE),
+    FIELD(CR3, state.cr3, GPA),
+    FIELD(CR4, state.cr4, CR4),
+    FIELD(CR8, state.cr8, CR8),
+    FIELD(XFEM, state.xcr0, XFEM),
+    FIELDS(DR0, 4, state.dr[0], NONE, NULL, NULL),
+    FIELD(DR6, state.dr6, 32_BITS),
+    FIELD(DR7, state.dr7, 32_BITS),
+    FIELD(EFER, state.efer, EFER),
     VP_MSRS(MSR_FIELD)
-    SPECIAL(ES, SEG_COUNT, get_segment, set_segment),
-    SPECIAL(IDTR, 2, get_table, set_table), /* and GDTR */
-    SPECIAL(XMM0, 16, get_xmm, set_xmm),
-    SPECIAL(EXPLICIT_SUSPEND, 1, get_explicit_suspend, NULL), /* set_explicit_suspend, below */
-    SPECIAL(INTERCEPT_SUSPEND, 1, get_intercept_suspend, set_intercept_suspend),
-    SPECIAL(PENDING_INTERRUPTION, 1, get_interruption, set_interruption),
-    SPECIAL(INTERRUPT_STATE, 1, get_interrupt_state, set_interrupt_state),
-    SPECIAL(PENDING_EVENT0, 1, get_pending_event, set_pending_event),
-    SPECIAL(PENDING_EVENT1, 1, get_zero, set_zero),
-    SPECIAL(DELIVERABILITY, 1, get_zero, set_zero),
-    SPECIAL(TSC, 1, get_tsc, set_tsc),
-    SPECIAL(APIC_BASE, 1, get_apic_base, set_apic_base),
-    SPECIAL(VP_INDEX, 1, get_vp_index, NULL),
+    FIELDS(ES, SEG_COUNT, state.seg[0], NONE, set_segment, NULL),
+    FUNCTIONS(IDTR, 2, get_table, set_table), /* and GDTR */
+    FUNCTIONS(XMM0, 16, get_xmm, set_xmm),
+    FIELD(EXPLICIT_SUSPEND, explicit_suspend, NEVER), /* but by set_explicit_suspend, below */
+    TAKEN(INTERCEPT_SUSPEND, intercept_suspend, set_intercept_suspend),
+    FUNCTIONS(PENDING_INTERRUPTION, 1, get_interruption, set_interruption),
+    FUNCTIONS(INTERRUPT_STATE, 1, get_interrupt_state, set_interrupt_state),
+    TAKEN(PENDING_EVENT0, pending_event, set_pending_event),
+    FUNCTIONS(PENDING_EVENT1, 1, NULL, set_zero),
+    FUNCTIONS(DELIVERABILITY, 1, NULL, set_zero),
+    FUNCTIONS(TSC, 1, get_tsc, set_tsc),
+    TAKEN(APIC_BASE, apic_base, set_apic_base),
+    FIELD(VP_INDEX, index, NEVER),
 };
 /* clang-format on */
 
@@ -227,13 +194,13 @@ static const struct row *find(uint32_t name)
     return NULL;
 }
 
-static uint64_t *field_of(struct vp *vp, const struct row *row, unsigned n)
+static void *field_of(const struct vp *vp, const struct row *row, unsigned n)
 {
-    return (uint64_t *)((uint8_t *)&vp->state + row->offset) + n;
+    return (uint8_t *)vp + row->offset + (size_t)n * row->size;
 }
 
 /* False: no such name. */
-static bool get_register(struct vp *vp, uint32_t name, struct hv_register_value *value)
+static bool get_register(const struct vp *vp, uint32_t name, struct hv_register_value *value)
 {
     const struct row *row = find(name);
     *value = (struct hv_register_value){0};
@@ -242,7 +209,7 @@ static bool get_register(struct vp *vp, uint32_t name, struct hv_register_value 
     if (row->get)
         row->get(vp, name - row->name, value);
     else
-        value->low = *field_of(vp, row, name - row->name);
+        memcpy(value, field_of(vp, row, name - row->name), row->size);
     return true;
 }
 
@@ -278,7 +245,7 @@ static bool field_is_valid(const struct vp *vp, const struct row *row, uint64_t 
 static uint32_t set_register(struct vp *vp, uint32_t name, const struct hv_register_value *value)
 {
     const struct row *row = find(name);
-    if (!row || (row->get && !row->set))
+    if (!row || row->check == CHECK_NEVER)
         return HV_STATUS_INVALID_PARAMETER;
     unsigned n = name - row->name;
     if (row->set)

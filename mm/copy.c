@@ -71,11 +71,6 @@ INLINE size_t in_page(gpa_t gpa, size_t size)
     return min_u64(size, PAGE_SIZE - (gpa & PAGE_MASK));
 }
 
-INLINE bool is_in_one_page(gpa_t gpa, size_t size)
-{
-    return (gpa & PAGE_MASK) + size <= PAGE_SIZE;
-}
-
 INLINE void copy(void *to, const void *from, size_t size)
 {
     if ((size & 7) == 0)
@@ -84,70 +79,52 @@ INLINE void copy(void *to, const void *from, size_t size)
         memcpy(to, from, size);
 }
 
-OUT_LINE bool read_pages(const struct space *space, gpa_t gpa, uint8_t *to, size_t size)
+OUT_LINE bool copy_pages(const struct space *space, gpa_t gpa, uint8_t *buffer, size_t size,
+                         bool write)
 {
     struct cpu *cpu = this_cpu();
     while (size != 0) {
         size_t part = in_page(gpa, size);
         begin_copy(cpu);
-        const void *from = find(space, gpa, MAP_READ, read_cache_of(cpu, gpa));
-        if (from)
-            memcpy(to, from, part);
+        void *at = write ? find(space, gpa, MAP_READ | MAP_WRITE, &cpu->write_cache)
+                         : find(space, gpa, MAP_READ, read_cache_of(cpu, gpa));
+        if (at)
+            memcpy(write ? at : buffer, write ? buffer : at, part);
         end_copy(cpu);
-        if (!from)
+        if (!at)
             return false;
         gpa += part;
-        to += part;
+        buffer += part;
         size -= part;
     }
     return true;
 }
 
-OUT_LINE bool write_pages(const struct space *space, gpa_t gpa, const uint8_t *from, size_t size)
+/* The short way: all of it in the page that the cache remembers. */
+INLINE bool copy_again(struct cpu *cpu, const struct space *space, gpa_t gpa, void *buffer,
+                       size_t size, const struct copy_cache *cache, bool write)
 {
-    struct cpu *cpu = this_cpu();
-    while (size != 0) {
-        size_t part = in_page(gpa, size);
-        begin_copy(cpu);
-        void *to = find(space, gpa, MAP_READ | MAP_WRITE, &cpu->write_cache);
-        if (to)
-            memcpy(to, from, part);
-        end_copy(cpu);
-        if (!to)
-            return false;
-        gpa += part;
-        from += part;
-        size -= part;
-    }
-    return true;
+    begin_copy(cpu);
+    void *at = find_again(space, gpa, cache);
+    bool known = at && (gpa & PAGE_MASK) + size <= PAGE_SIZE;
+    if (known)
+        copy(write ? at : buffer, write ? buffer : at, size);
+    end_copy(cpu);
+    return known;
 }
 
 bool guest_read(const struct space *space, gpa_t gpa, void *to, size_t size)
 {
     struct cpu *cpu = this_cpu();
-    begin_copy(cpu);
-    const void *from = find_again(space, gpa, read_cache_of(cpu, gpa));
-    if (from && is_in_one_page(gpa, size)) {
-        copy(to, from, size);
-        end_copy(cpu);
-        return true;
-    }
-    end_copy(cpu);
-    return read_pages(space, gpa, to, size);
+    return copy_again(cpu, space, gpa, to, size, read_cache_of(cpu, gpa), false) ||
+           copy_pages(space, gpa, to, size, false);
 }
 
 bool guest_write(const struct space *space, gpa_t gpa, const void *from, size_t size)
 {
     struct cpu *cpu = this_cpu();
-    begin_copy(cpu);
-    void *to = find_again(space, gpa, &cpu->write_cache);
-    if (to && is_in_one_page(gpa, size)) {
-        copy(to, from, size);
-        end_copy(cpu);
-        return true;
-    }
-    end_copy(cpu);
-    return write_pages(space, gpa, from, size);
+    return copy_again(cpu, space, gpa, (void *)from, size, &cpu->write_cache, true) ||
+           copy_pages(space, gpa, (void *)from, size, true);
 }
 
 bool guest_accessible(const struct space *space, gpa_t gpa, size_t size, uint8_t prot)

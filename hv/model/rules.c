@@ -316,6 +316,8 @@ bool value_is_valid(enum value_check check, uint64_t value, uint64_t old)
         return !(value & ~(cr4_supported() | old));
     case CHECK_EFER:
         return efer_is_valid(value, old);
+    case CHECK_NEVER:
+        return false;
     case CHECK_NONE:
     case CHECK_GPA:
     case CHECK_XFEM:

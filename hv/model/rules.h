@@ -44,6 +44,7 @@ enum value_check {
     CHECK_EFER,
     CHECK_GPA, /* that and the next depend on the VP: the caller's */
     CHECK_XFEM,
+    CHECK_NEVER,
 };
 /* Bits of CR0, CR4 and EFER that are set in `old` are taken again. */
 bool value_is_valid(enum value_check check, uint64_t value, uint64_t old);
