@@ -57,6 +57,12 @@ static uint32_t fault(struct call *call, gpa_t gpa, unsigned access)
     return CALL_FAULT;
 }
 
+static bool fits(const struct call *call, gpa_t gpa, uint64_t size)
+{
+    return !(gpa & 7) && !(gpa >> call->caller->space.gpa_bits) &&
+           (gpa & PAGE_MASK) + size <= PAGE_SIZE;
+}
+
 /*
  * The bytes of input and output fit where they are said to be: 8-byte aligned,
  * inside the GPA space, not across a page, not over each other. What has no
@@ -67,11 +73,14 @@ static uint32_t check_places(const struct call *call, uint64_t input, uint64_t o
     if (call->control & HV_CONTROL_FAST)
         return input > FAST_INPUT_SIZE || output ? HV_STATUS_INVALID_HYPERCALL_INPUT
                                                  : HV_STATUS_SUCCESS;
-    gpa_t from = input ? call->input_gpa : 0, to = output ? call->output_gpa : 0;
-    bool bad = ((from | to) & 7) != 0 || (from | to) >> call->caller->space.gpa_bits != 0 ||
-               (from & PAGE_MASK) + input > PAGE_SIZE || (to & PAGE_MASK) + output > PAGE_SIZE ||
-               (output && from < to + output && to < from + input);
-    return bad ? HV_STATUS_INVALID_ALIGNMENT : HV_STATUS_SUCCESS;
+    gpa_t from = call->input_gpa, to = call->output_gpa;
+    if (input && !fits(call, from, input))
+        return HV_STATUS_INVALID_ALIGNMENT;
+    if (output && !fits(call, to, output))
+        return HV_STATUS_INVALID_ALIGNMENT;
+    if (input && output && from < to + output && to < from + input)
+        return HV_STATUS_INVALID_ALIGNMENT;
+    return HV_STATUS_SUCCESS;
 }
 
 /* Copies `size` bytes of input from offset `from` on; each byte of it is copied once. */

@@ -38,7 +38,7 @@ OUT_LINE void *find_slowly(const struct space *space, gpa_t gpa, uint8_t prot,
 INLINE void *find_again(const struct space *space, gpa_t gpa, const struct copy_cache *cache)
 {
     bool known = cache->generation == space->generation && cache->gpn == gpa >> PAGE_SHIFT;
-    return __builtin_expect(known, 1) ? cache->page + (gpa & PAGE_MASK) : NULL;
+    return known ? cache->page + (gpa & PAGE_MASK) : NULL;
 }
 
 /* As translate, remembering the page in `cache` for the next time. NULL: not to be had so. */

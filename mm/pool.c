@@ -14,16 +14,16 @@ static void zero_page(spn_t spn)
 {
     uint8_t saved[16];
     uint8_t *to = page_ptr(spn);
-    uint64_t rounds = PAGE_SIZE / 256;
+    uint64_t rounds = PAGE_SIZE / 512;
     __asm__ volatile("movups %%xmm0, %[saved]\n\t"
                      "xorps %%xmm0, %%xmm0\n"
                      "1:\n\t"
                      ".set offset, 0\n\t"
-                     ".rept 16\n\t"
+                     ".rept 32\n\t"
                      "movaps %%xmm0, offset(%[to])\n\t"
                      ".set offset, offset + 16\n\t"
                      ".endr\n\t"
-                     "add $256, %[to]\n\t"
+                     "add $512, %[to]\n\t"
                      "dec %[rounds]\n\t"
                      "jnz 1b\n\t"
                      "movups %[saved], %%xmm0"

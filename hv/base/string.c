@@ -13,8 +13,7 @@ void *memcpy(void *to, const void *from, size_t size)
     size_t count = size >> 3;
     __asm__ volatile("rep movsq" : "+D"(d), "+S"(from), "+c"(count) : : "memory");
     count = size & 7;
-    if (count != 0)
-        __asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(count) : : "memory");
+    __asm__ volatile("rep movsb" : "+D"(d), "+S"(from), "+c"(count) : : "memory");
     return to;
 }
 
@@ -47,8 +46,7 @@ void *memset(void *to, int byte, size_t size)
     uint64_t pattern = (uint8_t)byte * 0x0101010101010101UL;
     __asm__ volatile("rep stosq" : "+D"(d), "+c"(count) : "a"(pattern) : "memory");
     count = size & 7;
-    if (count != 0)
-        __asm__ volatile("rep stosb" : "+D"(d), "+c"(count) : "a"(pattern) : "memory");
+    __asm__ volatile("rep stosb" : "+D"(d), "+c"(count) : "a"(pattern) : "memory");
     return to;
 }
 

@@ -21,11 +21,6 @@
 #define XMM_COUNT             6
 
 _Static_assert(sizeof(struct hv_segment) == sizeof(struct segment), "one layout");
-_Static_assert(offsetof(struct hv_register_page, rflags) ==
-                   offsetof(struct hv_register_page, gpr) + 17 * 8,
-               "copied as one");
-_Static_assert(offsetof(struct vp_state, rflags) == offsetof(struct vp_state, gpr) + 17 * 8,
-               "copied as one");
 _Static_assert(offsetof(struct hv_register_page, dr7) ==
                        offsetof(struct hv_register_page, cr0) + 5 * 8 &&
                    offsetof(struct vp_state, dr7) == offsetof(struct vp_state, cr0) + 5 * 8,
@@ -42,7 +37,9 @@ static void write_registers(const struct vp *vp, struct hv_register_page *page, 
     const struct vp_state *s = &vp->state;
     page->version = REGISTER_PAGE_VERSION;
     page->zero = 0;
-    copy_words(page->gpr, s->gpr, GPR_COUNT + 2);
+    copy_words(page->gpr, s->gpr, GPR_COUNT);
+    page->rip = s->rip;
+    page->rflags = s->rflags;
     if (live)
         fpu_read_low_xmm(page->xmm);
     else
@@ -132,13 +129,18 @@ static bool take_all(struct vp *vp, const struct hv_register_page *page, uint32_
     return true;
 }
 
-/* Takes in what a writer left in the page of a stopped VP. Lock: page_lock. */
-static bool take(struct vp *vp, const struct hv_register_page *page)
+static bool take_classes(struct vp *vp, const struct hv_register_page *page, uint32_t dirty)
 {
-    uint32_t dirty = *(const volatile uint32_t *)&page->dirty;
     if (dirty & (HV_DIRTY_RFLAGS | HV_DIRTY_SEGMENTS | HV_DIRTY_XMM))
         return take_all(vp, page, dirty);
-    return dirty == 0 || take_simple(vp, page, dirty);
+    return take_simple(vp, page, dirty);
+}
+
+/* Takes in what a writer left in the page of a stopped VP. Lock: page_lock. */
+static inline bool take(struct vp *vp, const struct hv_register_page *page)
+{
+    uint32_t dirty = *(const volatile uint32_t *)&page->dirty;
+    return dirty == 0 || take_classes(vp, page, dirty);
 }
 
 bool state_page_consume(struct vp *vp)
@@ -172,22 +174,37 @@ bool state_page_take(struct vp *vp)
     return accepted;
 }
 
-void state_page_begin(struct vp *vp, enum state_page_type type, spn_t spn, bool own)
+/* Lock: page_lock. */
+static void put(struct vp *vp, enum state_page_type type, spn_t spn)
 {
-    if (own && type == STATE_PAGE_REGISTERS) {
+    vp->pages[type].pool = &vp->partition->pool;
+    vp->pages[type].spn = spn;
+}
+
+static void begin_registers(struct vp *vp, spn_t spn, bool own)
+{
+    struct hv_register_page *page = page_ptr(spn);
+    if (own) {
         vp_show(vp);
         fpu_read_xcr0(vp);
     }
     lock(&vp->page_lock);
+    if (own || vp->published)
+        write_registers(vp, page, vp->published, own);
+    else
+        page->version = REGISTER_PAGE_VERSION;
+    put(vp, STATE_PAGE_REGISTERS, spn);
+    unlock(&vp->page_lock);
+}
+
+void state_page_begin(struct vp *vp, enum state_page_type type, spn_t spn, bool own)
+{
     if (type == STATE_PAGE_REGISTERS) {
-        struct hv_register_page *page = page_ptr(spn);
-        if (own || vp->published)
-            write_registers(vp, page, vp->published, own);
-        else
-            page->version = REGISTER_PAGE_VERSION;
+        begin_registers(vp, spn, own);
+        return;
     }
-    vp->pages[type].pool = &vp->partition->pool;
-    vp->pages[type].spn = spn;
+    lock(&vp->page_lock);
+    put(vp, type, spn);
     unlock(&vp->page_lock);
 }
 

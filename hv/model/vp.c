@@ -39,8 +39,10 @@ void vp_reset_state(struct vp *vp)
 
 void vp_wrap_rip(struct vp *vp)
 {
+    if (vp->state.rip >> 32 != 1)
+        return;
     vp_show(vp);
-    if (vp->state.rip >> 32 == 1 && !is_code64(&vp->state))
+    if (!is_code64(&vp->state))
         vp->state.rip &= UINT32_MAX;
 }
 

@@ -131,11 +131,9 @@ void vp_wrap_rip(struct vp *vp);
 /* Steps over the instruction that exited: rip, RF. (Its interrupt shadow: the backend's run.) */
 static inline void vp_advance(struct vp *vp, unsigned length)
 {
-    uint64_t old = vp->state.rip;
-    vp->state.rip = old + length;
+    vp->state.rip += length;
     vp->state.rflags &= ~(uint64_t)RFLAGS_RF;
-    if (__builtin_expect(((old ^ vp->state.rip) >> 32) != 0, 0))
-        vp_wrap_rip(vp);
+    vp_wrap_rip(vp);
 }
 
 /* Queues an exception for the next entry. A second one while one waits follows SDM 6.15 (double
