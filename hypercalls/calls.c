@@ -30,7 +30,7 @@ enum { LOCKED = 1, PURE = 2 }; /* how a call runs */
     FIELDS(call, in, __VA_ARGS__)
 #define VARIABLE_FIELDS(code, call, privilege, how, in, first, out, ...)                           \
     FIELDS(call, in, __VA_ARGS__)
-CALLS(SIMPLE_FIELDS, REP_FIELDS, VARIABLE_FIELDS)
+HYPERCALLS(SIMPLE_FIELDS, REP_FIELDS, VARIABLE_FIELDS)
 
 /* What is the same in a row of each kind. */
 #define COMMON(call, bits, how)                                                                    \
@@ -47,7 +47,7 @@ CALLS(SIMPLE_FIELDS, REP_FIELDS, VARIABLE_FIELDS)
     [code] = {                                                                                     \
         COMMON(call, bits, how), .refused = REFUSED_BY_VARIABLE, .header = offsetof(in, first),    \
         .variable = (sizeof(in) - offsetof(in, first)) / sizeof(uint64_t), .output = sizeof(out)},
-const struct call_row call_table[CALL_CODES] = {CALLS(SIMPLE_ROW, REP_ROW, VARIABLE_ROW)};
+const struct call_row call_table[CALL_CODES] = {HYPERCALLS(SIMPLE_ROW, REP_ROW, VARIABLE_ROW)};
 
 /* Whatever a row says fits struct call, and the row. */
 #define FITS(type, member, count)                                                                  \
@@ -62,4 +62,4 @@ const struct call_row call_table[CALL_CODES] = {CALLS(SIMPLE_ROW, REP_ROW, VARIA
 #define VARIABLE_FITS(code, call, bits, how, in, first, out, ...)                                  \
     SIMPLE_FITS(code, call, bits, how, in, out)                                                    \
     _Static_assert((sizeof(in) - offsetof(in, first)) % sizeof(uint64_t) == 0, #in);
-CALLS(SIMPLE_FITS, REP_FITS, VARIABLE_FITS)
+HYPERCALLS(SIMPLE_FITS, REP_FITS, VARIABLE_FITS)

@@ -28,7 +28,7 @@ struct hv_input_notify_long_spin_wait {
     uint64_t spins;
 };
 
-#define CALLS(SIMPLE, REP, VARIABLE)                                                               \
+#define HYPERCALLS(SIMPLE, REP, VARIABLE)                                                          \
     SIMPLE(HVCALL_NOTIFY_LONG_SPIN_WAIT, notify_long_spin_wait, NONE, 0,                           \
            struct hv_input_notify_long_spin_wait, struct nothing, FIELD(spins))                    \
     SIMPLE(HVCALL_CREATE_PARTITION, create_partition, CREATE, LOCKED,                              \

@@ -145,6 +145,6 @@ bool gpa_release_space(struct partition *p, const struct call *call);
 
 /* The handlers: call_NAME. */
 #define CALL_PROTOTYPE(code, call, ...) call_handler call_##call;
-CALLS(CALL_PROTOTYPE, CALL_PROTOTYPE, CALL_PROTOTYPE)
+HYPERCALLS(CALL_PROTOTYPE, CALL_PROTOTYPE, CALL_PROTOTYPE)
 
 #endif
