@@ -18,11 +18,15 @@ enum { LOCKED = 1, PURE = 2 }; /* how a call runs */
     {                                                                                              \
         .name = #member, .offset = offsetof(input, member), .size = sizeof(((input *)0)->member)   \
     }
+#define NO_FIELD                                                                                   \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
 #define FIELDS(call, in, ...)                                                                      \
     static const struct call_field *call##_fields(void)                                            \
     {                                                                                              \
         typedef in input __attribute__((unused));                                                  \
-        static const struct call_field fields[] = {__VA_ARGS__ __VA_OPT__(, ){.name = NULL}};      \
+        static const struct call_field fields[] = {__VA_ARGS__, NO_FIELD};                         \
         return fields;                                                                             \
     }
 #define SIMPLE_FIELDS(code, call, privilege, how, in, out, ...) FIELDS(call, in, __VA_ARGS__)

@@ -9,7 +9,7 @@
  *             where there is no such list. The structure is the header
  *   VARIABLE  the member of the structure at which the variable header begins, in qwords, of
  *             which up to all may be given; what it returns
- * and the FIELDs of the structure that the debug line shows.
+ * and the FIELDs of the structure that the debug line shows, or NO_FIELD.
  *
  * Privilege: what the caller must have; CREATE and MEMORY are PRIVILEGE_CREATE_PARTITIONS and
  * PRIVILEGE_MEMORY_POOL; NONE: none, or the handler looks, because it depends on the target.
@@ -46,7 +46,7 @@ struct hv_input_notify_long_spin_wait {
            struct hv_input_set_partition_property, struct nothing, FIELD(partition_id),            \
            FIELD(code), FIELD(zero), FIELD(value))                                                 \
     SIMPLE(HVCALL_GET_PARTITION_ID, get_partition_id, PRIVILEGE_PARTITION_ID, PURE,                \
-           struct nothing, uint64_t)                                                               \
+           struct nothing, uint64_t, NO_FIELD)                                                     \
     SIMPLE(HVCALL_GET_NEXT_CHILD_PARTITION, get_next_child_partition, CREATE, LOCKED | PURE,       \
            struct hv_input_next_child, uint64_t, FIELD(parent_id), FIELD(previous_id))             \
     REP(HVCALL_DEPOSIT_MEMORY, deposit_memory, MEMORY, LOCKED, struct hv_input_deposit, uint64_t,  \

@@ -31,7 +31,7 @@ static int end(void **state)
 
 /* ---- the rows, beside the text of abi.h ---- */
 
-/* The next line "    PREFIXname = number," of the file: the name's rest. False: there is no more. */
+/* The next line "    PREFIXname = number," of the file: the name's rest. False: no more. */
 static bool next_enumerator(FILE *file, const char *prefix, char name[64], unsigned *number)
 {
     char line[200], pattern[64];

@@ -93,14 +93,6 @@ static bool read_input(const struct call *call, uint64_t from, void *to, size_t 
     return true;
 }
 
-static bool output_writable(const struct call *call, size_t size)
-{
-    const struct space *space = &call->caller->space;
-    if (size == sizeof(uint64_t))
-        return guest_word_writable(space, call->output_gpa);
-    return guest_accessible(space, call->output_gpa, size, MAP_WRITE);
-}
-
 static uint32_t run_simple(struct call *call)
 {
     const struct call_row *row = call->row;
@@ -109,11 +101,11 @@ static uint32_t run_simple(struct call *call)
     if (size && !read_input(call, 0, call->input, size))
         return fault(call, call->input_gpa, ACCESS_READ);
     call->copied = true;
-    if (row->output && !row->pure && !output_writable(call, row->output))
+    if (row->output && !row->pure && !guest_output_writable(space, call->output_gpa, row->output))
         return fault(call, call->output_gpa, ACCESS_WRITE);
     uint32_t outcome = row->handler(call);
     if (outcome == HV_STATUS_SUCCESS && row->output &&
-        !guest_write(space, call->output_gpa, call->output, row->output))
+        !guest_write_output(space, call->output_gpa, call->output, row->output))
         return fault(call, call->output_gpa, ACCESS_WRITE);
     return outcome;
 }
