@@ -7,8 +7,9 @@ Groups are ways (in: loaders, firmware, media), sizes (processors, memory,
 kernels, modules), words (the hypervisor's command line), refusals (bad kernels,
 missing features, too little memory), ends (power-off, reset, exit statuses of
 scripts/boot.sh), linux (Debian's kernel), diagnosis (what it says when it fails,
-and the tools for that); none: all. PATTERN is a regular expression on the tests'
-names. Needs what `make` and `make guests` build. BUILD is the build folder.
+and the tools for that), tutorial (docs/first-guest.md); none: all. PATTERN is a
+regular expression on the tests' names. Needs what `make` and `make guests`
+build. BUILD is the build folder.
 """
 import argparse
 import concurrent.futures
@@ -32,11 +33,12 @@ import linux  # noqa: E402
 import machines  # noqa: E402
 import refusals  # noqa: E402
 import sizes  # noqa: E402
+import tutorial  # noqa: E402
 import ways  # noqa: E402
 import words  # noqa: E402
 
 GROUPS = {"ways": ways, "sizes": sizes, "words": words, "refusals": refusals, "ends": ends,
-          "linux": linux, "diagnosis": diagnosis}
+          "linux": linux, "diagnosis": diagnosis, "tutorial": tutorial}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,8 +61,8 @@ VARIANTS = {
     "fuzz": [Variant(limit=3), Variant("4cpus", ("qemu", "kvm"), cpus=4, limit=3)],
 }
 
-# Groups of scripts/boot_tests.py: loaders and firmware, machines, refusals, ends.
-BOOT_TESTS = ("ways", "sizes", "words", "refusals", "ends", "linux", "diagnosis")
+# Groups of scripts/boot_tests.py: loaders and firmware, machines, refusals, ends, the tutorial.
+BOOT_TESTS = ("ways", "sizes", "words", "refusals", "ends", "linux", "diagnosis", "tutorial")
 
 FUZZ_SECONDS = 60
 UNIT_LIMIT = 300
