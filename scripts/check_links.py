@@ -5,8 +5,9 @@
 
 Looked at, outside of code blocks: [text](target) with a file of this tree, an #anchor of this
 document or file#anchor (as GitHub makes anchors of headings), and `paths` in backquotes
-that begin with a folder of the tree. Addresses on the Internet are not looked at. Exit
-status 0 when all is there.
+that begin with a folder of the tree, but for a file that the document itself gives (its path
+and a colon are a line of their own). Addresses on the Internet are not looked at. Exit status
+0 when all is there.
 """
 import glob
 import os
@@ -18,6 +19,7 @@ FOLDERS = ("boot", "docs", "guests", "hv", "hypercalls", "mm", "scripts", "svm",
 
 LINK = re.compile(r"!?\[(?:[^][]|\[[^][]*\])*\]\(([^()\s]*(?:\([^()\s]*\))?)\)")
 PATH = re.compile(r"`((?:" + "|".join(FOLDERS) + r")/[\w./*{},-]*)`")
+GIVEN = re.compile(r"^`([\w./-]+)`:$", re.MULTILINE)
 HEADING = re.compile(r"#{1,6}\s+(.*?)\s*#*$")
 
 
@@ -80,15 +82,17 @@ def wrong_link(name, target):
     return None
 
 
-def wrong_path(path):
-    missing = [each for each in alternatives(path) if not glob.glob(each)]
+def wrong_path(path, given):
+    missing = [each for each in alternatives(path) if not glob.glob(each) and each not in given]
     return f"no such file: {', '.join(missing)}" if missing else None
 
 
 def check(name):
     complaints = []
     text = "\n".join(prose(name))
-    for pattern, wrong in ((LINK, lambda target: wrong_link(name, target)), (PATH, wrong_path)):
+    given = GIVEN.findall(text)
+    for pattern, wrong in ((LINK, lambda target: wrong_link(name, target)),
+                           (PATH, lambda path: wrong_path(path, given))):
         for found in pattern.finditer(text):
             problem = wrong(found.group(1))
             if problem:
