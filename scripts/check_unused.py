@@ -228,7 +228,8 @@ def stale_words(tree):
                      for match in a_name.finditer(text)
                      if path in tree.sources and match[0] not in known]
             stale += [(match, "there is no such file") for match in a_file.finditer(text)
-                      if not os.path.exists(match[0])]
+                      if not os.path.exists(match[0])
+                      and f"\n`{match[0]}`:\n" not in text]  # given there, for a reader to make
             for match, words in stale:
                 yield f"{path}:{line - 1 + line_of(text, match.start())}", match[0], words
 
