@@ -6,8 +6,6 @@
 #define MEMORY PRIVILEGE_MEMORY_POOL
 #define NONE   0
 
-enum { LOCKED = 1, PURE = 2 }; /* how a call runs */
-
 /* Bits of the control word that a kind of call refuses. */
 #define REFUSED_BY_SIMPLE   (~(CONTROL_CODE | HV_CONTROL_FAST))
 #define REFUSED_BY_VARIABLE (REFUSED_BY_SIMPLE & ~CONTROL_VARIABLE)
@@ -37,9 +35,9 @@ enum { LOCKED = 1, PURE = 2 }; /* how a call runs */
 HYPERCALLS(SIMPLE_FIELDS, REP_FIELDS, VARIABLE_FIELDS)
 
 /* What is the same in a row of each kind. */
-#define COMMON(call, bits, how)                                                                    \
+#define COMMON(call, bits, flags)                                                                  \
     .name = #call, .handler = call_##call, .fields = call##_fields, .privilege = (bits),           \
-    .locked = ((how)&LOCKED) != 0, .pure = ((how)&PURE) != 0
+    .how = (flags)
 #define SIMPLE_ROW(code, call, bits, how, in, out, ...)                                            \
     [code] = {COMMON(call, bits, how), .refused = REFUSED_BY_SIMPLE, .header = sizeof(in),         \
               .output = sizeof(out)},

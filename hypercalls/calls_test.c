@@ -114,7 +114,12 @@ static void kinds(void **state)
         const struct call_row *row = &call_table[code];
         if (!row->handler)
             continue;
-        assert_false(row->rep && (row->output || row->variable || row->pure));
+        assert_false(row->rep && (row->output || row->variable));
+        bool aimed = row->how & (SELF | CHILD);
+        assert_int_equal(aimed, (row->how & ANY_STATE) != 0);
+        assert_false(!aimed && (row->how & VP));
+        assert_false(aimed && !(row->how & LOCKED));
+        assert_false(row->how & VP && row->header < offsetof(struct hv_input_vp, zero));
         assert_false(!row->rep && (row->in_element || row->out_element));
         assert_int_equal((row->refused & CONTROL_VARIABLE) == 0, row->variable != 0);
         assert_int_equal((row->refused & CONTROL_REP_COUNT) == 0, row->rep);

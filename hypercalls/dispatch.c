@@ -101,9 +101,11 @@ static uint32_t run_simple(struct call *call)
     if (size && !read_input(call, 0, call->input, size))
         return fault(call, call->input_gpa, ACCESS_READ);
     call->copied = true;
-    if (row->output && !row->pure && !guest_output_writable(space, call->output_gpa, row->output))
+    if (row->output && !guest_output_writable(space, call->output_gpa, row->output))
         return fault(call, call->output_gpa, ACCESS_WRITE);
-    uint32_t outcome = row->handler(call);
+    uint32_t outcome = call_find_target(call);
+    if (outcome == HV_STATUS_SUCCESS)
+        outcome = row->handler(call);
     if (outcome == HV_STATUS_SUCCESS && row->output &&
         !guest_write_output(space, call->output_gpa, call->output, row->output))
         return fault(call, call->output_gpa, ACCESS_WRITE);
@@ -121,6 +123,9 @@ static uint32_t run_rep(struct call *call)
     if (row->out_element &&
         !guest_accessible(space, call->output_gpa, (size_t)count * row->out_element, MAP_WRITE))
         return fault(call, call->output_gpa, ACCESS_WRITE);
+    uint32_t status = call_find_target(call);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
     call->start_tsc = rdtsc();
     for (;;) {
         call->batch = (uint32_t)min_u64(count - call->position, CALL_BATCH);
@@ -173,10 +178,10 @@ static uint32_t check_and_run(struct call *call)
     uint32_t status = check_places(call, input, output);
     if (status != HV_STATUS_SUCCESS)
         return status;
-    if (row->locked && !lock_or_yield(call->cpu))
+    if ((row->how & LOCKED) && !lock_or_yield(call->cpu))
         return CALL_CONTINUE;
     status = row->rep ? run_rep(call) : run_simple(call);
-    if (row->locked)
+    if ((row->how & LOCKED))
         unlock(&hv_lock);
     return status;
 }
@@ -232,7 +237,7 @@ void answer_at_length(struct cpu *cpu, struct vp *vp, bool code64, unsigned insn
     if (log_level >= LOG_DEBUG)
         call_print(&call, outcome);
     if (outcome == CALL_DISPATCH)
-        begin_dispatch(cpu, vp, call.child, call.output_gpa, code64);
+        begin_dispatch(cpu, vp, call.target_vp, call.output_gpa, code64);
     else if (outcome == CALL_FAULT)
         child_memory_intercept(cpu, vp, call.fault_gpa, call.fault_access);
     else

@@ -257,18 +257,7 @@ static bool decode_map_flags(struct job *job, uint32_t flags)
     return true;
 }
 
-/* Target, state, and the whole range of the call; job->base becomes that of the batch. */
-static uint32_t open_job(const struct call *call, uint64_t partition_id, struct job *job)
-{
-    uint32_t status = target_partition(call, partition_id, TARGET_CHILD, &job->target);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    if (job->target->state != PARTITION_INITIALIZED)
-        return HV_STATUS_INVALID_PARTITION_STATE;
-    job->caller = call->caller;
-    return HV_STATUS_SUCCESS;
-}
-
+/* The whole range of the call is in the space; job->base becomes that of the batch. */
 static bool set_range(const struct call *call, struct job *job, gpn_t base)
 {
     uint64_t limit = 1UL << (job->target->space.gpa_bits - PAGE_SHIFT);
@@ -279,26 +268,36 @@ static bool set_range(const struct call *call, struct job *job, gpn_t base)
     return true;
 }
 
-uint32_t call_map_gpa_pages(struct call *call)
+static struct job job_of(const struct call *call)
 {
-    const struct hv_input_map_gpa *in = (const void *)call->input;
-    struct job job = {.narrowed = false};
-    uint32_t status = open_job(call, in->partition_id, &job);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    if (in->zero || !decode_map_flags(&job, in->flags) || !set_range(call, &job, in->base_gpn))
-        return HV_STATUS_INVALID_PARAMETER;
+    return (struct job){.target = call->target, .caller = call->caller, .pages = 1};
+}
+
+/* The elements of the batch, one by one, and the shootdown that they are worth. */
+static uint32_t each_element(struct call *call, struct job *job,
+                             uint32_t (*act)(struct job *job, gpn_t gpn, gpn_t source))
+{
+    uint32_t status = HV_STATUS_SUCCESS;
     while (call->done < call->batch) {
-        status = map_element(&job, job.base + call->done * job.pages, call->elements[call->done]);
+        status = act(job, job->base + call->done * job->pages, call->elements[call->done]);
         if (status != HV_STATUS_SUCCESS)
             break;
         call->done++;
-        if (job.pages > 1 && call_expired(call))
+        if (job->pages > 1 && call_expired(call))
             break;
     }
-    if (job.narrowed)
-        tlb_shootdown(&job.target->space);
+    if (job->narrowed)
+        tlb_shootdown(&job->target->space);
     return status;
+}
+
+uint32_t call_map_gpa_pages(struct call *call)
+{
+    const struct hv_input_map_gpa *in = (const void *)call->input;
+    struct job job = job_of(call);
+    if (in->zero || !decode_map_flags(&job, in->flags) || !set_range(call, &job, in->base_gpn))
+        return HV_STATUS_INVALID_PARAMETER;
+    return each_element(call, &job, map_element);
 }
 
 /* The state pages that show in [gpn, gpn + count) of the space, whoever's they are. */
@@ -315,7 +314,7 @@ static void unmap_state_pages(struct space *space, gpn_t gpn, uint64_t count)
     }
 }
 
-static uint32_t unmap_element(struct job *job, gpn_t gpn)
+static uint32_t unmap_element(struct job *job, gpn_t gpn, gpn_t source)
 {
     static const struct mapping empty;
     struct space *space = &job->target->space;
@@ -345,35 +344,19 @@ static uint32_t unmap_element(struct job *job, gpn_t gpn)
 uint32_t call_unmap_gpa_pages(struct call *call)
 {
     const struct hv_input_unmap_gpa *in = (const void *)call->input;
-    struct job job = {.narrowed = false};
-    uint32_t status = open_job(call, in->partition_id, &job);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct job job = job_of(call);
     job.pages = in->flags & (HV_MAP_LARGE_PAGE | UNMAP_LARGE_PAGE) ? PAGES_2M : 1;
     if (in->zero || (in->flags & ~(HV_MAP_LARGE_PAGE | UNMAP_LARGE_PAGE)) ||
         !set_range(call, &job, in->base_gpn))
         return HV_STATUS_INVALID_PARAMETER;
-    while (call->done < call->batch) {
-        status = unmap_element(&job, job.base + call->done * job.pages);
-        if (status != HV_STATUS_SUCCESS)
-            break;
-        call->done++;
-        if (job.pages > 1 && call_expired(call))
-            break;
-    }
-    if (job.narrowed)
-        tlb_shootdown(&job.target->space);
-    return status;
+    return each_element(call, &job, unmap_element);
 }
 
 uint32_t call_get_gpa_pages_access_states(struct call *call)
 {
     const struct hv_input_access_states *in = (const void *)call->input;
     uint8_t *states = (uint8_t *)call->output;
-    struct job job = {.pages = 1};
-    uint32_t status = open_job(call, in->partition_id, &job);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct job job = job_of(call);
     if (!backend_features.accessed_dirty)
         return HV_STATUS_PROCESSOR_FEATURE_NOT_SUPPORTED;
     const uint64_t known = HV_ACCESS_STATES_CLEAR_ACCESSED | HV_ACCESS_STATES_CLEAR_DIRTY;

@@ -87,15 +87,10 @@ static void apply(struct partition *p)
 uint32_t call_install_intercept(struct call *call)
 {
     const struct hv_input_install_intercept *in = (const void *)call->input;
-    struct partition *p;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_CHILD, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    if (p->state != PARTITION_INITIALIZED)
-        return HV_STATUS_INVALID_PARTITION_STATE;
+    struct partition *p = call->target;
     if (!input_is_good(in))
         return HV_STATUS_INVALID_PARAMETER;
-    status = install(p, in);
+    uint32_t status = install(p, in);
     if (status == HV_STATUS_SUCCESS)
         apply(p);
     return status;

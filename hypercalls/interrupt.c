@@ -57,14 +57,10 @@ uint32_t call_map_device_interrupt(struct call *call)
 {
     const struct hv_input_map_device_interrupt *in = (const void *)call->input;
     struct hv_output_map_device_interrupt *out = (void *)call->output;
-    struct partition *p;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_SELF, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
     if (!is_supported(in))
         return HV_STATUS_INVALID_PARAMETER;
     uint64_t vps;
-    status = target_vps(call, in, &vps);
+    uint32_t status = target_vps(call, in, &vps);
     if (status != HV_STATUS_SUCCESS)
         return status;
     if (vps == 0 || (uint32_t)__builtin_ctzl(vps) >= cpu_count)
@@ -111,9 +107,5 @@ static bool is_mapped(uint64_t device, const struct hv_interrupt_entry *entry)
 uint32_t call_unmap_device_interrupt(struct call *call)
 {
     const struct hv_input_unmap_device_interrupt *in = (const void *)call->input;
-    struct partition *p;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_SELF, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
     return is_mapped(in->device_id, &in->entry) ? HV_STATUS_SUCCESS : HV_STATUS_INVALID_PARAMETER;
 }

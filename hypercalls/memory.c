@@ -82,13 +82,8 @@ static uint32_t stash(const struct call *call, const struct partition *target, g
 
 uint32_t call_deposit_memory(struct call *call)
 {
-    const struct hv_input_deposit *in = (const void *)call->input;
-    struct partition *target;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_SELF | TARGET_CHILD, &target);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    if (target->state >= PARTITION_FINALIZING)
-        return HV_STATUS_INVALID_PARTITION_STATE;
+    struct partition *target = call->target;
+    uint32_t status = HV_STATUS_SUCCESS;
     spn_t spn[CALL_BATCH] = {0};
     while (call->done < call->batch) {
         status = stash(call, target, call->elements[call->done], &spn[call->done]);
@@ -140,11 +135,7 @@ uint32_t memory_give_back(struct partition *p, bool self, struct partition *from
 
 uint32_t call_withdraw_memory(struct call *call)
 {
-    const struct hv_input_withdraw *in = (const void *)call->input;
-    struct partition *target;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_SELF | TARGET_CHILD, &target);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct partition *target = call->target;
     call->done =
         memory_give_back(target, target == call->caller, call->caller, call->batch, call->output);
     return call->done < call->batch ? HV_STATUS_NO_RESOURCES : HV_STATUS_SUCCESS;
@@ -152,12 +143,8 @@ uint32_t call_withdraw_memory(struct call *call)
 
 uint32_t call_get_memory_balance(struct call *call)
 {
-    const struct hv_input_withdraw *in = (const void *)call->input;
     struct hv_output_memory_balance *out = (struct hv_output_memory_balance *)call->output;
-    struct partition *target;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_SELF | TARGET_CHILD, &target);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct partition *target = call->target;
     out->available = target->pool.free;
     out->in_use = target->pool.used;
     return HV_STATUS_SUCCESS;

@@ -25,58 +25,6 @@
     (1UL | HV_CREATE_GPA_SUPER_PAGES | HV_CREATE_EXO_PARTITION | HV_CREATE_INTERCEPT_MESSAGE_PAGE)
 #define CREATE_UNSUPPORTED ((uint64_t)HV_CREATE_LAPIC | HV_CREATE_X2APIC | CREATE_NESTED)
 
-uint32_t target_partition(const struct call *call, uint64_t id, unsigned allowed,
-                          struct partition **target)
-{
-    struct partition *caller = call->caller;
-    if (id == HV_PARTITION_ID_SELF || id == caller->id) {
-        *target = caller;
-        return allowed & TARGET_SELF ? HV_STATUS_SUCCESS : HV_STATUS_ACCESS_DENIED;
-    }
-    if (!(caller->privileges & PRIVILEGE_CREATE_PARTITIONS))
-        return HV_STATUS_ACCESS_DENIED;
-    struct partition *p = caller->children;
-    while (p && p->id != id)
-        p = p->sibling;
-    if (p == NULL) /* not mine: whether there is one decides what is told */
-        return partition_find(id) ? HV_STATUS_ACCESS_DENIED : HV_STATUS_INVALID_PARTITION_ID;
-    *target = p;
-    return allowed & TARGET_CHILD ? HV_STATUS_SUCCESS : HV_STATUS_ACCESS_DENIED;
-}
-
-static uint32_t find_vp(const struct call *call, struct partition *p, uint32_t index,
-                        struct vp **vp)
-{
-    if (p->state != PARTITION_INITIALIZED)
-        return HV_STATUS_INVALID_PARTITION_STATE;
-    if (index == HV_VP_INDEX_SELF && p == call->caller) {
-        *vp = call->vp;
-        return HV_STATUS_SUCCESS;
-    }
-    if (index >= MAX_CPUS || p->vps[index] == NULL)
-        return HV_STATUS_INVALID_VP_INDEX;
-    *vp = p->vps[index];
-    return HV_STATUS_SUCCESS;
-}
-
-uint32_t target_vp(const struct call *call, uint64_t id, uint32_t index, struct vp **vp)
-{
-    struct partition *p;
-    uint32_t status = target_partition(call, id, TARGET_SELF | TARGET_CHILD, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    if (p == call->caller && !(p->privileges & PRIVILEGE_VP_REGISTERS))
-        return HV_STATUS_ACCESS_DENIED;
-    return find_vp(call, p, index, vp);
-}
-
-uint32_t target_child_vp(const struct call *call, uint64_t id, uint32_t index, struct vp **vp)
-{
-    struct partition *p;
-    uint32_t status = target_partition(call, id, TARGET_CHILD, &p);
-    return status != HV_STATUS_SUCCESS ? status : find_vp(call, p, index, vp);
-}
-
 uint32_t call_create_partition(struct call *call)
 {
     const struct hv_input_create_partition *in = (const void *)call->input;
@@ -96,13 +44,7 @@ uint32_t call_create_partition(struct call *call)
 
 uint32_t call_initialize_partition(struct call *call)
 {
-    const struct hv_input_partition *in = (const void *)call->input;
-    struct partition *p;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_CHILD, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    if (p->state != PARTITION_CREATED)
-        return HV_STATUS_INVALID_PARTITION_STATE;
+    struct partition *p = call->target;
     if (!slpt_init(&p->space, backend->format, &p->pool, p->parent->space.gpa_bits,
                    backend_features.max_level))
         return HV_STATUS_INSUFFICIENT_MEMORY;
@@ -114,10 +56,7 @@ uint32_t call_initialize_partition(struct call *call)
 uint32_t call_get_partition_property(struct call *call)
 {
     const struct hv_input_get_partition_property *in = (const void *)call->input;
-    struct partition *p;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_SELF | TARGET_CHILD, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct partition *p = call->target;
     if (in->zero)
         return HV_STATUS_INVALID_PARAMETER;
     if (in->code != HV_PROPERTY_PRIVILEGE_FLAGS)
@@ -129,10 +68,7 @@ uint32_t call_get_partition_property(struct call *call)
 uint32_t call_set_partition_property(struct call *call)
 {
     const struct hv_input_set_partition_property *in = (const void *)call->input;
-    struct partition *p;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_CHILD, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct partition *p = call->target;
     if (in->zero)
         return HV_STATUS_INVALID_PARAMETER;
     if (in->code != HV_PROPERTY_PRIVILEGE_FLAGS)
@@ -148,10 +84,7 @@ uint32_t call_set_partition_property(struct call *call)
 uint32_t call_get_next_child_partition(struct call *call)
 {
     const struct hv_input_next_child *in = (const void *)call->input;
-    struct partition *p;
-    uint32_t status = target_partition(call, in->parent_id, TARGET_SELF | TARGET_CHILD, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct partition *p = call->target;
     const struct partition *child = partition_next_child(p, in->previous_id);
     call->output[0] = child ? child->id : 0;
     return HV_STATUS_SUCCESS;

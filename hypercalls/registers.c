@@ -261,24 +261,17 @@ static uint32_t set_register(struct vp *vp, uint32_t name, const struct hv_regis
 }
 
 /* What both calls begin with, once for each batch. */
-static uint32_t open_registers(const struct call *call, struct vp **vp)
+static uint32_t open_registers(const struct call *call)
 {
     const struct hv_input_vp_registers *in = (const void *)call->input;
-    uint32_t status = target_vp(call, in->partition_id, in->vp_index, vp);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct vp *vp = call->target_vp;
     if (in->vtl || in->zero[0] || in->zero[1] || in->zero[2])
         return HV_STATUS_INVALID_PARAMETER;
-    if (*vp == call->vp) {
-        vp_sync(*vp);
+    if (vp != call->vp && !vp_stopped(vp))
         return HV_STATUS_SUCCESS;
-    }
-    if (!vp_stopped(*vp))
-        return HV_STATUS_SUCCESS;
-    vp_sync(*vp);
-    if (!state_page_take(*vp))
-        return HV_STATUS_INVALID_REGISTER_VALUE;
-    return HV_STATUS_SUCCESS;
+    vp_sync(vp);
+    return vp == call->vp || state_page_take(vp) ? HV_STATUS_SUCCESS
+                                                 : HV_STATUS_INVALID_REGISTER_VALUE;
 }
 
 static bool accessible(const struct call *call, const struct vp *vp)
@@ -290,8 +283,8 @@ uint32_t call_get_vp_registers(struct call *call)
 {
     const uint32_t *names = (const uint32_t *)call->elements;
     struct hv_register_value *values = (struct hv_register_value *)call->output;
-    struct vp *vp;
-    uint32_t status = open_registers(call, &vp);
+    struct vp *vp = call->target_vp;
+    uint32_t status = open_registers(call);
     if (status != HV_STATUS_SUCCESS)
         return status;
     bool fetched = vp != call->vp;
@@ -348,8 +341,8 @@ static uint32_t set_batch(struct call *call, struct vp *vp)
 
 uint32_t call_set_vp_registers(struct call *call)
 {
-    struct vp *vp;
-    uint32_t status = open_registers(call, &vp);
+    struct vp *vp = call->target_vp;
+    uint32_t status = open_registers(call);
     if (status != HV_STATUS_SUCCESS)
         return status;
     if (!accessible(call, vp)) {

@@ -145,10 +145,7 @@ static bool page_input_is_good(uint16_t type, uint8_t input_vtl)
 uint32_t call_map_vp_state_page(struct call *call)
 {
     const struct hv_input_map_vp_state_page *in = (const void *)call->input;
-    struct vp *vp;
-    uint32_t status = target_vp(call, in->partition_id, in->vp_index, &vp);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct vp *vp = call->target_vp;
     if (in->flags & ~HV_MAP_LOCATION_PROVIDED) {
         static bool said;
         if (!said)
@@ -164,7 +161,7 @@ uint32_t call_map_vp_state_page(struct call *call)
     if (vp->pages[type].spn != SPN_NONE)
         return HV_STATUS_OPERATION_DENIED;
     struct plan plan;
-    status = make_plan(call, vp->partition, in, &plan);
+    uint32_t status = make_plan(call, vp->partition, in, &plan);
     if (status != HV_STATUS_SUCCESS)
         return status;
     status = check_memory(&plan, vp->partition);
@@ -181,10 +178,7 @@ uint32_t call_map_vp_state_page(struct call *call)
 uint32_t call_unmap_vp_state_page(struct call *call)
 {
     const struct hv_input_unmap_vp_state_page *in = (const void *)call->input;
-    struct vp *vp;
-    uint32_t status = target_vp(call, in->partition_id, in->vp_index, &vp);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct vp *vp = call->target_vp;
     if (in->reserved || !page_input_is_good(in->type, in->input_vtl))
         return HV_STATUS_INVALID_PARAMETER;
     enum state_page_type type = (enum state_page_type)in->type;

@@ -25,7 +25,20 @@
 enum call_outcome {
     CALL_CONTINUE = 0x10000, /* back to the guest, RIP unmoved: the call is made again */
     CALL_FAULT,              /* fault_gpa was not accessible: the parent's business */
-    CALL_DISPATCH,           /* vp runs next; its end finishes the call */
+    CALL_DISPATCH,           /* target_vp runs next; its end finishes the call */
+};
+
+/* How a call runs and what it is aimed at; columns of hypercalls/calls.h. */
+enum call_how {
+    LOCKED = 1, /* under hv_lock */
+    SELF = 2,   /* it may be aimed at the caller's own partition */
+    CHILD = 4,  /* at a child of it */
+    VP = 8,     /* at a VP there. Oneself needs AccessVpRegisters then */
+    CREATED = PARTITION_CREATED, /* the partition must be in one of these states */
+    INITIALIZED = PARTITION_INITIALIZED,
+    FINALIZING = PARTITION_FINALIZING,
+    FINALIZED = PARTITION_FINALIZED,
+    ANY_STATE = CREATED | INITIALIZED | FINALIZING | FINALIZED,
 };
 
 struct call_row;
@@ -49,7 +62,9 @@ struct call {
 
     gpa_t fault_gpa; /* CALL_FAULT */
     unsigned fault_access;
-    struct vp *child; /* CALL_DISPATCH */
+
+    struct partition *target; /* where the row names one */
+    struct vp *target_vp;
 
     /* The only copy of the input, and what will be written out. Not cleared beforehand. */
     uint64_t input[CALL_INPUT];
@@ -79,8 +94,7 @@ struct call_row {
     uint8_t in_element; /* bytes per rep of input and of output */
     uint8_t out_element;
     bool rep;
-    bool locked; /* runs under hv_lock */
-    bool pure;   /* changes nothing, so that a failing output write needs no forecast */
+    uint16_t how; /* enum call_how */
 };
 
 #define CALL_CODES 0x100
@@ -100,26 +114,8 @@ void answer(struct cpu *cpu, struct vp *vp, unsigned insn_length);
 /* The same when the caller may make hypercalls, which is for the caller of this to know. */
 void answer_at_length(struct cpu *cpu, struct vp *vp, bool code64, unsigned insn_length);
 
-/* Which partitions a call may be aimed at. */
-enum { TARGET_SELF = 1, TARGET_CHILD = 2 };
-
-/*
- * Finds the partition that a call is aimed at.
- * ACCESS_DENIED: neither of the allowed kind, or not to be told.
- * INVALID_PARTITION_ID: there is none, and the caller may create partitions.
- */
-uint32_t target_partition(const struct call *call, uint64_t id, unsigned allowed,
-                          struct partition **target);
-
-/*
- * For 0x50, 0x51, 0xE1, 0xE2, in this order: partition, its state, VP. Oneself
- * needs AccessVpRegisters, a child CreatePartitions. Also INVALID_PARTITION_STATE,
- * INVALID_VP_INDEX.
- */
-uint32_t target_vp(const struct call *call, uint64_t id, uint32_t index, struct vp **vp);
-
-/* The same of a child's VP only, for a call whose row has the privilege. */
-uint32_t target_child_vp(const struct call *call, uint64_t id, uint32_t index, struct vp **vp);
+/* hypercalls/target.c: fills call->target and target_vp as the row says. hv_lock. */
+uint32_t call_find_target(struct call *call);
 
 /* hypercalls/vp.c. Stops it, unmaps its state pages, removes and frees it. hv_lock. */
 void vp_delete(struct vp *vp);

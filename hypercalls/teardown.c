@@ -72,13 +72,7 @@ static struct partition *deepest(struct partition *p)
 
 uint32_t call_finalize_partition(struct call *call)
 {
-    const struct hv_input_partition *in = (const void *)call->input;
-    struct partition *p, *below;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_CHILD, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    if (p->state != PARTITION_INITIALIZED && p->state != PARTITION_FINALIZING)
-        return HV_STATUS_INVALID_PARTITION_STATE;
+    struct partition *p = call->target, *below;
     call->start_tsc = rdtsc();
     stop(p);
     while ((below = deepest(p)) != p) {
@@ -91,13 +85,7 @@ uint32_t call_finalize_partition(struct call *call)
 
 uint32_t call_delete_partition(struct call *call)
 {
-    const struct hv_input_partition *in = (const void *)call->input;
-    struct partition *p;
-    uint32_t status = target_partition(call, in->partition_id, TARGET_CHILD, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    if (p->state != PARTITION_CREATED && p->state != PARTITION_FINALIZED)
-        return HV_STATUS_INVALID_PARTITION_STATE;
+    struct partition *p = call->target;
     call->start_tsc = rdtsc();
     if (!give_back_all(p, false, call))
         return CALL_CONTINUE;

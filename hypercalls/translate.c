@@ -36,10 +36,7 @@ uint32_t call_translate_virtual_address(struct call *call)
     struct hv_output_translate *out = (struct hv_output_translate *)call->output;
     const uint64_t known =
         TRANSLATE_READ | TRANSLATE_WRITE | TRANSLATE_EXECUTE | TRANSLATE_PRIVILEGE_EXEMPT;
-    struct vp *vp;
-    uint32_t status = target_child_vp(call, in->partition_id, in->vp_index, &vp);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct vp *vp = call->target_vp;
     if (in->zero || (in->control_flags & ~known))
         return HV_STATUS_INVALID_PARAMETER;
     if (!vp_stopped(vp))

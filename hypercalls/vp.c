@@ -72,11 +72,6 @@ uint32_t call_add_logical_processor(struct call *call)
     return HV_STATUS_SUCCESS;
 }
 
-static bool is_own(const struct call *call, uint64_t id)
-{
-    return id == HV_PARTITION_ID_SELF || id == call->caller->id;
-}
-
 static uint32_t create_own_vp(const struct partition *p, const struct hv_input_create_vp *in)
 {
     if (in->vp_index >= MAX_CPUS || !p->vps[in->vp_index] || !p->vps[in->vp_index]->wait_for_sipi)
@@ -90,14 +85,10 @@ static uint32_t create_own_vp(const struct partition *p, const struct hv_input_c
 uint32_t call_create_vp(struct call *call)
 {
     const struct hv_input_create_vp *in = (const void *)call->input;
-    struct partition *p;
-    if (is_own(call, in->partition_id) && (call->caller->privileges & PRIVILEGE_CPU_MANAGEMENT))
-        return create_own_vp(call->caller, in);
-    uint32_t status = target_partition(call, in->partition_id, TARGET_CHILD, &p);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    if (p->state != PARTITION_INITIALIZED)
-        return HV_STATUS_INVALID_PARTITION_STATE;
+    struct partition *p = call->target;
+    if (p == call->caller)
+        return p->privileges & PRIVILEGE_CPU_MANAGEMENT ? create_own_vp(p, in)
+                                                        : HV_STATUS_ACCESS_DENIED;
     if (in->vp_index >= MAX_CPUS || p->vps[in->vp_index])
         return HV_STATUS_INVALID_VP_INDEX;
     if (in->flags || in->zero[0] || in->zero[1] || in->zero[2])
@@ -124,10 +115,7 @@ uint32_t call_create_vp(struct call *call)
 uint32_t call_delete_vp(struct call *call)
 {
     const struct hv_input_vp *in = (const void *)call->input;
-    struct vp *vp;
-    uint32_t status = target_child_vp(call, in->partition_id, in->vp_index, &vp);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct vp *vp = call->target_vp;
     if (in->zero)
         return HV_STATUS_INVALID_PARAMETER;
     vp_delete(vp);
@@ -138,10 +126,7 @@ uint32_t call_dispatch_vp(struct call *call)
 {
     const struct hv_input_dispatch_vp *in = (const void *)call->input;
     struct hv_output_dispatch_vp *out = (struct hv_output_dispatch_vp *)call->output;
-    struct vp *vp;
-    uint32_t status = target_child_vp(call, in->partition_id, in->vp_index, &vp);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
+    struct vp *vp = call->target_vp;
     if ((in->flags & ~(uint32_t)HV_DISPATCH_CLEAR_INTERCEPT_SUSPEND) || in->time_slice ||
         in->spec_ctrl)
         return HV_STATUS_INVALID_PARAMETER;
@@ -161,6 +146,5 @@ uint32_t call_dispatch_vp(struct call *call)
     vp->dispatcher = call->vp;
     vp->cpu = call->cpu;
     __atomic_store_n(&vp->running, true, __ATOMIC_SEQ_CST);
-    call->child = vp;
     return CALL_DISPATCH;
 }

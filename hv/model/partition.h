@@ -8,12 +8,12 @@
 
 #define MAX_PARTITIONS 256 /* alive at once */
 
-/* FINALIZING: 0x42 has begun and goes on later. */
+/* Bits, so that a call can name those that it takes. FINALIZING: 0x42 has begun and goes on later. */
 enum partition_state {
-    PARTITION_CREATED,
-    PARTITION_INITIALIZED,
-    PARTITION_FINALIZING,
-    PARTITION_FINALIZED
+    PARTITION_CREATED = 1 << 4,
+    PARTITION_INITIALIZED = 1 << 5,
+    PARTITION_FINALIZING = 1 << 6,
+    PARTITION_FINALIZED = 1 << 7,
 };
 
 /* Bits of the privilege mask, TLFS HV_PARTITION_PRIVILEGE_MASK. */
