@@ -219,7 +219,7 @@ static uint64_t pair(const uint64_t *gpr, unsigned high, unsigned low)
 
 void answer_at_length(struct cpu *cpu, struct vp *vp, bool code64, unsigned insn_length)
 {
-    struct call call; /* an initializer would clear all of it: 216 instructions */
+    struct call call; /* an initializer would clear all of it: 218 instructions */
     call.cpu = cpu;
     call.vp = vp;
     call.caller = vp->partition;

@@ -14,7 +14,7 @@
  * GetPartitionId, the shortest call: 8 bytes of output, no input, no lock. The
  * same checks on fewer facts: an aligned word crosses no page, and a page that
  * this processor remembers lies inside the space. False: nothing done, take the
- * long way. Saves 168 in GetPartitionId, costs 3 in every other call.
+ * long way. Saves 147 in GetPartitionId, costs 3 in every other call.
  */
 static inline bool answer_at_once(struct vp *vp, unsigned insn_length)
 {
