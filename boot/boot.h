@@ -3,7 +3,6 @@
 #define BOOT_BOOT_H
 
 #include "hv/base/console.h"
-#include "hv/base/types.h"
 
 #define MAX_MEMORY_RANGES 128
 #define MAX_MODULES       32

@@ -6,7 +6,6 @@
 #ifndef BOOT_LINUX_H
 #define BOOT_LINUX_H
 
-#include "boot/boot.h"
 #include "boot/memmap.h"
 
 struct linux_image {

@@ -4,7 +4,6 @@
  */
 #include "boot/linux.h"
 
-#include "hv/base/console.h"
 #include "hv/base/panic.h"
 #include "hv/base/phys.h"
 #include "hv/base/string.h"

@@ -2,12 +2,9 @@
  * Loads the first partition's kernel and leaves it what a Multiboot 1 loader
  * leaves (Multiboot Specification 0.6.96, 3.2 and 3.3).
  */
-#include "boot/boot.h"
 #include "boot/kernel.h"
 #include "boot/linux.h"
-#include "boot/memmap.h"
 #include "boot/multiboot.h"
-#include "hv/base/console.h"
 #include "hv/base/panic.h"
 #include "hv/base/phys.h"
 #include "hv/base/string.h"

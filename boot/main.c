@@ -1,13 +1,9 @@
 /* From the loader's jump to hv_main. */
 #include "boot/acpi.h"
-#include "boot/boot.h"
-#include "boot/memmap.h"
-#include "boot/multiboot.h"
 #include "boot/options.h"
 #include "boot/paging.h"
 #include "boot/place.h"
 #include "hv/base/apic.h"
-#include "hv/base/arch.h"
 #include "hv/base/cpu.h"
 #include "hv/base/panic.h"
 #include "hv/base/phys.h"

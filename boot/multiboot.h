@@ -6,7 +6,6 @@
 #ifndef BOOT_MULTIBOOT_H
 #define BOOT_MULTIBOOT_H
 
-#include "boot/boot.h"
 #include "boot/memmap.h"
 
 #define MULTIBOOT1_HEADER_MAGIC 0x1BADB002u

@@ -1,7 +1,6 @@
 /* The hypervisor's own page tables (SDM 4.5): see boot/paging.h. */
 #include "boot/paging.h"
 
-#include "boot/boot.h"
 #include "boot/memmap.h"
 #include "hv/base/arch.h"
 #include "hv/base/phys.h"

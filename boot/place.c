@@ -7,7 +7,6 @@
 
 #include "boot/memmap.h"
 #include "boot/paging.h"
-#include "hv/base/console.h"
 #include "hv/base/panic.h"
 #include "hv/base/phys.h"
 #include "hv/base/string.h"

@@ -1,10 +1,7 @@
 /* Starting the application processors: SDM 9.4.4, "MP initialization example". */
-#include "boot/boot.h"
 #include "boot/memmap.h"
 #include "boot/paging.h"
 #include "hv/base/apic.h"
-#include "hv/base/arch.h"
-#include "hv/base/console.h"
 #include "hv/base/cpu.h"
 #include "hv/base/phys.h"
 #include "hv/base/string.h"

@@ -1,7 +1,6 @@
 /* What happens after an exit. */
 #include "hv/exits.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/console.h"
 #include "hv/base/panic.h"
 #include "hv/machine/apic.h"

@@ -2,8 +2,6 @@
 #include "hv/first.h"
 
 #include "hv/base/apic.h"
-#include "hv/base/arch.h"
-#include "hv/base/console.h"
 #include "hv/base/features.h"
 #include "hv/base/panic.h"
 #include "hv/base/phys.h"

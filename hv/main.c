@@ -1,7 +1,4 @@
 /* From the boot code to the first partition. */
-#include "boot/boot.h"
-#include "hv/base/arch.h"
-#include "hv/base/console.h"
 #include "hv/base/panic.h"
 #include "hv/base/time.h"
 #include "hv/base/traps.h"

@@ -5,12 +5,9 @@
  */
 #include "hv/msr.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/console.h"
 #include "hv/machine/apic.h"
-#include "hv/model/partition.h"
 #include "hv/model/rules.h"
-#include "hv/model/vp_msrs.h"
 #include "hv/synthetic/msrs.h"
 
 #define FEATURE_CONTROL_LOCKED 1UL

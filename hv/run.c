@@ -4,7 +4,6 @@
  */
 #include "hv/run.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/smp.h"
 #include "hv/exits.h"
 #include "hv/machine/apic.h"
@@ -12,7 +11,6 @@
 #include "hv/model/fpu.h"
 #include "hv/model/partition.h"
 #include "hv/model/statepage.h"
-#include "hypercalls/abi.h"
 #include "mm/tlb.h"
 
 static void start_up(struct vp *vp)

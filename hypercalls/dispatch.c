@@ -13,15 +13,12 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/console.h"
 #include "hv/base/string.h"
 #include "hv/base/time.h"
 #include "hv/model/dispatch.h"
 #include "hv/model/intercepts.h"
-#include "hv/model/partition.h"
 #include "hv/model/segment.h"
-#include "mm/copy.h"
 #include "mm/copy_fast.h"
 
 #define FAST_INPUT_SIZE 16

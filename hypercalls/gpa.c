@@ -16,7 +16,6 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/model/partition.h"
 #include "hv/model/statepage.h"
 #include "mm/tlb.h"
 

@@ -11,7 +11,6 @@
 
 #include "hv/base/phys.h"
 #include "hv/model/dispatch.h"
-#include "hv/model/partition.h"
 
 enum { MASK_READ_WRITE = 3, MASK_EXECUTE = 4, VECTOR_COUNT = 32 };
 

@@ -12,8 +12,6 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/model/partition.h"
-
 #define DEVICE_TYPE(id) ((id) >> 62)
 
 #define MSI_ADDRESS       0xFEE00000UL /* SDM 11.11.1; bits 12..19: APIC id */

@@ -15,7 +15,6 @@
 #include "hypercalls/table.h"
 
 #include "hv/base/panic.h"
-#include "hv/model/partition.h"
 #include "mm/tlb.h"
 
 struct search {

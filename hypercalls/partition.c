@@ -13,12 +13,10 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/panic.h"
 #include "hv/base/phys.h"
 #include "hv/base/string.h"
 #include "hv/model/fpu.h"
-#include "hv/model/partition.h"
 
 #define CREATE_NESTED (1UL << 1)
 #define CREATE_IMPLEMENTED                                                                         \

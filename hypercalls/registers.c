@@ -18,14 +18,12 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/features.h"
 #include "hv/base/smp.h"
 #include "hv/base/string.h"
 #include "hv/model/dispatch.h"
 #include "hv/model/events.h"
 #include "hv/model/fpu.h"
-#include "hv/model/partition.h"
 #include "hv/model/rules.h"
 #include "hv/model/statepage.h"
 

@@ -18,7 +18,6 @@
 #include "hv/base/apic.h"
 #include "hv/base/console.h"
 #include "hv/base/phys.h"
-#include "hv/model/partition.h"
 #include "hv/model/statepage.h"
 
 #define MOST_FRAMES 4 /* that one map can take: the page, and a table of each level */

@@ -7,7 +7,6 @@
 
 #include "hv/base/cpu.h"
 #include "hv/model/partition.h"
-#include "hypercalls/abi.h"
 #include "hypercalls/calls.h"
 
 /* Elements of a rep call that are copied in, handled and written out together. */

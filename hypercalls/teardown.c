@@ -12,10 +12,8 @@
  */
 #include "hypercalls/table.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/phys.h"
 #include "hv/model/dispatch.h"
-#include "hv/model/partition.h"
 #include "hv/synthetic/msrs.h"
 
 /* No VP below or in p runs any more, and none will. */

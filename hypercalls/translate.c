@@ -8,7 +8,6 @@
 #include "hypercalls/table.h"
 
 #include "hv/model/dispatch.h"
-#include "hv/model/partition.h"
 #include "hv/model/translate.h"
 
 #define CACHE_TYPE_WRITE_BACK 6UL

@@ -19,7 +19,6 @@
 #include "hv/base/phys.h"
 #include "hv/model/dispatch.h"
 #include "hv/model/fpu.h"
-#include "hv/model/partition.h"
 #include "hv/model/statepage.h"
 #include "hv/synthetic/msrs.h"
 

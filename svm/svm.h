@@ -5,7 +5,6 @@
 #ifndef SVM_SVM_H
 #define SVM_SVM_H
 
-#include "hv/base/arch.h"
 #include "hv/base/cpu.h"
 #include "hv/base/phys.h"
 #include "hv/model/vp.h"

@@ -1,11 +1,8 @@
 /* VT-x: the parts of a VMCS that are written once: controls, MSR bitmaps, host state. */
 #include "vmx/vmx.h"
 
-#include "hv/base/arch.h"
-#include "hv/base/cpu.h"
 #include "hv/base/phys.h"
 #include "hv/base/string.h"
-#include "hv/model/msr.h"
 #include "hv/model/partition.h"
 #include "mm/boot_memory.h"
 

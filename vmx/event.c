@@ -6,8 +6,6 @@
 #include "vmx/vmx.h"
 
 #include "hv/base/apic.h"
-#include "hv/base/arch.h"
-#include "hv/base/cpu.h"
 #include "hv/model/events.h"
 
 void vmx_ask_for_windows(struct vp *vp)

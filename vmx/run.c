@@ -1,9 +1,7 @@
 /* VT-x: one run of a VP: entry, exit, and the exit's decoding into struct exit. */
 #include "vmx/vmx.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/console.h"
-#include "hv/base/cpu.h"
 #include "hv/model/partition.h"
 
 enum { LONGEST_INSTRUCTION = 15 };

@@ -1,8 +1,6 @@
 /* VT-x: moving a VP's state between struct vp_state, the VMCS and the processor. */
 #include "vmx/vmx.h"
 
-#include "hv/base/arch.h"
-#include "hv/base/cpu.h"
 #include "hv/base/panic.h"
 #include "hv/model/partition.h"
 #include "hv/model/segment.h"

@@ -1,9 +1,7 @@
 /* VT-x: is it there, is it enough, turn it on; and the backend's table. */
 #include "vmx/vmx.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/console.h"
-#include "hv/base/cpu.h"
 #include "hv/base/panic.h"
 #include "hv/base/phys.h"
 

@@ -5,10 +5,8 @@
 #ifndef VMX_VMX_H
 #define VMX_VMX_H
 
-#include "hv/base/arch.h"
 #include "hv/base/cpu.h"
 #include "hv/model/msr.h"
-#include "hv/model/vp.h"
 #include "vmx/vmcs.h"
 
 /* Capability MSRs, SDM appendix A. */

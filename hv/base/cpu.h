@@ -3,7 +3,6 @@
 #define HV_BASE_CPU_H
 
 #include "hv/base/exit.h"
-#include "hv/base/types.h"
 
 struct vp;
 struct space;

@@ -4,7 +4,6 @@
 #include "hv/base/arch.h"
 #include "hv/base/backtrace.h"
 #include "hv/base/console.h"
-#include "hv/base/cpu.h"
 #include "hv/base/smp.h"
 
 static volatile uint32_t panicking; /* 1 + index of the processor that panics */

@@ -2,7 +2,6 @@
 #include "hv/base/time.h"
 
 #include "hv/base/apic.h"
-#include "hv/base/arch.h"
 
 uint64_t tsc_frequency, tsc_per_50us, apic_frequency, reference_scale;
 

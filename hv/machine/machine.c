@@ -1,7 +1,6 @@
 /* The machine as a whole: reset, memory types. */
 #include "hv/machine/machine.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/console.h"
 #include "hv/base/features.h"
 #include "mm/slpt.h"

@@ -18,7 +18,6 @@
 #define HV_MODEL_BACKEND_H
 
 #include "hv/base/exit.h"
-#include "hv/base/types.h"
 #include "mm/slpt.h"
 
 struct cpu;

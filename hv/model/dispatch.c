@@ -5,13 +5,11 @@
  */
 #include "hv/model/dispatch.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/smp.h"
 #include "hv/model/fpu.h"
 #include "hv/model/intercepts.h"
 #include "hv/model/partition.h"
 #include "hv/model/statepage.h"
-#include "hypercalls/abi.h"
 #include "mm/copy_fast.h"
 
 static bool anything_requested(const struct vp *vp)

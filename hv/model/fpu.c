@@ -1,7 +1,6 @@
 /* x87, SSE, AVX state and the other registers that neither VMCS nor VMCB switches. */
 #include "hv/model/fpu.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/string.h"
 
 #define XFEATURE_X87_SSE 3UL

@@ -2,7 +2,6 @@
 #ifndef HV_MODEL_INTERCEPTS_H
 #define HV_MODEL_INTERCEPTS_H
 
-#include "hv/base/arch.h"
 #include "hv/base/cpu.h"
 #include "hv/model/vp.h"
 #include "hypercalls/abi.h"

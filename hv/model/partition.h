@@ -3,8 +3,6 @@
 #define HV_MODEL_PARTITION_H
 
 #include "hv/model/vp.h"
-#include "mm/overlay.h"
-#include "mm/pool.h"
 
 #define MAX_PARTITIONS 256 /* alive at once */
 

@@ -1,7 +1,6 @@
 /* Things done to a VP's neutral state. */
 #include "hv/model/vp.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/cpu.h"
 #include "hv/base/string.h"
 #include "hv/model/segment.h"

@@ -2,7 +2,6 @@
 #ifndef HV_SYNTHETIC_CPUID_H
 #define HV_SYNTHETIC_CPUID_H
 
-#include "hv/base/arch.h"
 #include "hv/model/vp.h"
 
 /* The answer to CPUID leaf/subleaf for this VP, into *r. The VP is loaded on this processor. */

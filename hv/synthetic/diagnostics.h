@@ -5,8 +5,6 @@
 #ifndef HV_SYNTHETIC_DIAGNOSTICS_H
 #define HV_SYNTHETIC_DIAGNOSTICS_H
 
-#include "hv/base/arch.h"
-#include "hv/base/exit.h"
 #include "hv/model/msr.h"
 #include "hypercalls/abi.h"
 

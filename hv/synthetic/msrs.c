@@ -4,7 +4,6 @@
  */
 #include "hv/synthetic/msrs.h"
 
-#include "hv/base/arch.h"
 #include "hv/base/console.h"
 #include "hv/base/phys.h"
 #include "hv/base/string.h"
@@ -12,9 +11,7 @@
 #include "hv/machine/apic.h"
 #include "hv/machine/machine.h"
 #include "hv/model/dispatch.h"
-#include "hv/model/partition.h"
 #include "hv/synthetic/diagnostics.h"
-#include "hypercalls/abi.h"
 #include "mm/copy.h"
 
 #define MSR_GPN(value)    ((value) >> PAGE_SHIFT)
