@@ -36,10 +36,10 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/%.asm.o: %.asm $(BUILD)/offsets.inc
+$(BUILD)/%.asm.o: %.asm $(BUILD)/offsets.inc hv/base/registers.inc
 	$(call note,AS)
 	@mkdir -p $(@D)
-	$(Q)$(NASM) -f elf64 -g -I$(BUILD)/ -o $@ $<
+	$(Q)$(NASM) -f elf64 -g -I$(BUILD)/ -I./ -o $@ $<
 
 $(BUILD)/vellum64.elf: $(HV_OBJ) boot/link.ld
 	$(call note,LD)

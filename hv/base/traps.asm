@@ -5,73 +5,36 @@
 bits 64
 default rel
 %include "offsets.inc"
+%include "hv/base/registers.inc"
 
 extern trap_handler
 
 section .text
 
-%macro STUB 1
-trap_%1:
-%if !(%1 == 8 || (%1 >= 10 && %1 <= 14) || %1 == 17 || %1 == 21 || %1 == 29 || %1 == 30)
-    push 0                      ; no error code from the processor
-%endif
-    push %1
-    jmp trap_common
-%endmacro
-
+; One stub for each vector, of equal size, which is known to hv/base/traps.c. A vector from 32 on
+; is an interrupt that we never enabled.
+%define STUB_SIZE 12
+%define HAS_ERROR_CODE(v) (v == 8 || (v >= 10 && v <= 14) || v == 17 || v == 21 || v == 29 || v == 30)
+global trap_stubs
+trap_stubs:
 %assign vector 0
-%rep 32
-STUB vector
-%assign vector vector + 1
-%endrep
-
-; Anything from 32 on is an interrupt that we never enabled: stubs of equal size, told by their
-; vector. OTHER_STUB_SIZE is known to hv/base/traps.c.
-%define OTHER_STUB_SIZE 12
-global trap_others
-trap_others:
-%rep 224
-    push 0
+%rep 256
+%if !HAS_ERROR_CODE(vector)
+    push 0                      ; none from the processor
+%endif
     push dword vector
     jmp near trap_common
-    times OTHER_STUB_SIZE * (vector - 31) - ($ - trap_others) nop
 %assign vector vector + 1
+    times STUB_SIZE * vector - ($ - trap_stubs) nop
 %endrep
 
-trap_common:
-    push rax
-    push rcx
-    push rdx
-    push rbx
-    push rbp
-    push rsi
-    push rdi
-    push r8
-    push r9
-    push r10
-    push r11
-    push r12
-    push r13
-    push r14
-    push r15
+%define ALL rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+trap_common:                    ; struct trap_frame
+    push_all ALL
     mov rdi, rsp
     cld
     call trap_handler
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rdi
-    pop rsi
-    pop rbp
-    pop rbx
-    pop rdx
-    pop rcx
-    pop rax
+    pop_all ALL
     add rsp, 16
     iretq
 
@@ -92,12 +55,20 @@ section .nmi_windows
     dq cpu_wait, cpu_wait_done, cpu_wait_done
 section .text
 
+; An instruction whose #GP goes on at safe_failed (traps.c looks it up).
+%macro safe 1
+section .safe_instructions
+    dq %%instruction
+section .text
+%%instruction:
+    %1
+%endmacro
+
 ; bool rdmsr_safe(uint32_t msr, uint64_t *value)
-global rdmsr_safe, rdmsr_safe_instruction, safe_failed
+global rdmsr_safe, safe_failed
 rdmsr_safe:
     mov ecx, edi
-rdmsr_safe_instruction:
-    rdmsr
+    safe rdmsr
     shl rdx, 32
     or rax, rdx
     mov [rsi], rax
@@ -105,26 +76,24 @@ rdmsr_safe_instruction:
     ret
 
 ; bool wrmsr_safe(uint32_t msr, uint64_t value)
-global wrmsr_safe, wrmsr_safe_instruction
+global wrmsr_safe
 wrmsr_safe:
     mov ecx, edi
     mov rax, rsi
     mov rdx, rsi
     shr rdx, 32
-wrmsr_safe_instruction:
-    wrmsr
+    safe wrmsr
     mov eax, 1
     ret
 
 ; bool xsetbv_safe(uint64_t value)
-global xsetbv_safe, xsetbv_safe_instruction
+global xsetbv_safe
 xsetbv_safe:
     xor ecx, ecx
     mov rax, rdi
     mov rdx, rdi
     shr rdx, 32
-xsetbv_safe_instruction:
-    xsetbv
+    safe xsetbv
     mov eax, 1
     ret
 
@@ -161,15 +130,5 @@ call_on_stack:
     xor ebp, ebp
     call rsi
     ud2
-
-section .rodata
-global trap_stubs
-align 8
-trap_stubs:
-%assign vector 0
-%rep 32
-    dq trap_ %+ vector
-%assign vector vector + 1
-%endrep
 
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -17,16 +17,15 @@ _Static_assert(sizeof(struct gate) == 16, "IDT gate");
 
 #define GATE_INTERRUPT 0x8E
 
-#define OTHER_STUB_SIZE 12 /* as in hv/base/traps.asm */
+#define STUB_SIZE 12 /* as in hv/base/traps.asm */
 
 enum { STACK_SAME = 0, STACK_NMI = 1, STACK_FAULT = 2 }; /* IST numbers */
 
 static struct gate idt[256] __attribute__((aligned(16)));
 const struct table_pointer idt_pointer = {sizeof(idt) - 1, (uint64_t)idt};
 
-extern const uint64_t trap_stubs[32];
-extern char trap_others[]; /* of OTHER_STUB_SIZE bytes each, for the vectors from 32 on */
-extern char rdmsr_safe_instruction[], wrmsr_safe_instruction[], xsetbv_safe_instruction[];
+extern char trap_stubs[]; /* of STUB_SIZE bytes each */
+extern const uint64_t safe_instructions_start[], safe_instructions_end[]; /* boot/link.ld */
 extern char safe_failed[];
 
 /* Code in which an NMI would be lost: where it begins and ends, and where it goes on then. */
@@ -57,8 +56,7 @@ void traps_init(void)
             stack = STACK_NMI;
         else if (vector == VECTOR_DF || vector == VECTOR_MC || vector == VECTOR_SS)
             stack = STACK_FAULT;
-        uint64_t other = (uint64_t)trap_others + (uint64_t)OTHER_STUB_SIZE * (vector - 32);
-        set_gate(vector, vector < 32 ? trap_stubs[vector] : other, stack);
+        set_gate(vector, (uint64_t)trap_stubs + (uint64_t)STUB_SIZE * vector, stack);
     }
 }
 
@@ -112,8 +110,10 @@ static void close_check_windows(struct trap_frame *frame)
 
 static bool is_safe_instruction(uint64_t rip)
 {
-    return rip == (uint64_t)rdmsr_safe_instruction || rip == (uint64_t)wrmsr_safe_instruction ||
-           rip == (uint64_t)xsetbv_safe_instruction;
+    for (const uint64_t *safe = safe_instructions_start; safe < safe_instructions_end; safe++)
+        if (rip == *safe)
+            return true;
+    return false;
 }
 
 /*
