@@ -16,15 +16,12 @@
 #include "hv/synthetic/cpuid.h"
 #include "hypercalls/hypercalls.h"
 
-/* Out of line, so that handle_exit saves no registers for them on the short ways. */
-#define NOINLINE __attribute__((noinline))
-
 static void inject_gp(struct vp *vp)
 {
     vp_inject_exception(vp, VECTOR_GP, true, 0);
 }
 
-static NOINLINE void on_cpuid(struct cpu *cpu, struct vp *vp)
+static void on_cpuid(struct cpu *cpu, struct vp *vp)
 {
     uint64_t *gpr = vp->state.gpr;
     uint32_t leaf = (uint32_t)gpr[RAX];
@@ -42,7 +39,7 @@ static NOINLINE void on_cpuid(struct cpu *cpu, struct vp *vp)
     vp_advance(vp, cpu->exit.insn_length);
 }
 
-static NOINLINE void on_rdmsr(struct cpu *cpu, struct vp *vp)
+static void on_rdmsr(struct cpu *cpu, struct vp *vp)
 {
     uint64_t *gpr = vp->state.gpr;
     uint32_t msr = (uint32_t)gpr[RCX];
@@ -61,7 +58,7 @@ static NOINLINE void on_rdmsr(struct cpu *cpu, struct vp *vp)
     vp_advance(vp, cpu->exit.insn_length);
 }
 
-static NOINLINE void on_wrmsr(struct cpu *cpu, struct vp *vp)
+static void on_wrmsr(struct cpu *cpu, struct vp *vp)
 {
     const uint64_t *gpr = vp->state.gpr;
     uint32_t msr = (uint32_t)gpr[RCX];
@@ -77,7 +74,7 @@ static NOINLINE void on_wrmsr(struct cpu *cpu, struct vp *vp)
         vp_advance(vp, cpu->exit.insn_length);
 }
 
-static NOINLINE void on_memory(struct cpu *cpu, struct vp *vp)
+static void on_memory(struct cpu *cpu, struct vp *vp)
 {
     const struct exit *e = &cpu->exit;
     gpn_t gpn = e->gpa >> PAGE_SHIFT;
@@ -103,7 +100,7 @@ static NOINLINE void on_memory(struct cpu *cpu, struct vp *vp)
     intercept_memory(cpu, vp);
 }
 
-static NOINLINE void on_xsetbv(struct cpu *cpu, struct vp *vp)
+static void on_xsetbv(struct cpu *cpu, struct vp *vp)
 {
     uint64_t value = vp->state.gpr[RDX] << 32 | (uint32_t)vp->state.gpr[RAX];
     uint64_t features = vp->first ? xsave_features_first : xsave_features_child;
@@ -136,7 +133,7 @@ void triple_fault(struct cpu *cpu, struct vp *vp)
     machine_reset();
 }
 
-static NOINLINE void on_entry_failed(struct cpu *cpu, struct vp *vp)
+static void on_entry_failed(struct cpu *cpu, struct vp *vp)
 {
     if (vp->first)
         panic("the processor refused to enter VP %u of the first partition: %s", vp->index,
@@ -152,9 +149,8 @@ static NOINLINE void on_entry_failed(struct cpu *cpu, struct vp *vp)
 }
 
 /* A physical interrupt waits for the first partition: back to it, through every dispatch. */
-static NOINLINE void on_interrupt(struct cpu *cpu, struct vp *vp)
+static void on_interrupt(struct cpu *cpu, struct vp *vp)
 {
-    must(!vp->first);
     do /* it would end each dispatch below in its turn, before a single instruction */
         end_dispatch(cpu, HV_DISPATCH_STATE_READY, HV_DISPATCH_EVENT_NONE);
     while (!cpu->current->first);
@@ -167,92 +163,76 @@ static void on_wbinvd(struct cpu *cpu, struct vp *vp)
     vp_advance(vp, cpu->exit.insn_length);
 }
 
-static void act(struct cpu *cpu, struct vp *vp)
+static void on_hlt(struct cpu *cpu, struct vp *vp)
 {
-    const struct exit *e = &cpu->exit;
-    switch (e->kind) {
-    case EXIT_HYPERCALL:
-        hypercall(cpu, vp, e->insn_length);
-        break;
-    case EXIT_CPUID:
-        on_cpuid(cpu, vp);
-        break;
-    case EXIT_RDMSR:
-        on_rdmsr(cpu, vp);
-        break;
-    case EXIT_WRMSR:
-        on_wrmsr(cpu, vp);
-        break;
-    case EXIT_MEMORY:
-        on_memory(cpu, vp);
-        break;
-    case EXIT_INTERRUPT:
-        on_interrupt(cpu, vp);
-        break;
-    case EXIT_NMI: /* the host's handler has seen it */
-    case EXIT_INTERRUPT_WINDOW:
-        break;
-    case EXIT_NMI_WINDOW:
-        vp->want_nmi_window = false;
-        cpu->kicked = 1; /* the NMI is still in vp->requests */
-        break;
-    case EXIT_IO:
-        must(!vp->first);
-        intercept_io(cpu, vp);
-        break;
-    case EXIT_HLT:
-        must(!vp->first);
-        intercept_plain(cpu, vp, HV_MESSAGE_HALT);
-        break;
-    case EXIT_EXCEPTION:
-        must(!vp->first);
-        intercept_exception(cpu, vp);
-        break;
-    case EXIT_TRIPLE_FAULT:
-        triple_fault(cpu, vp);
-        break;
-    case EXIT_XSETBV:
-        on_xsetbv(cpu, vp);
-        break;
-    case EXIT_UNDEFINED:
-        vp_inject_exception(vp, VECTOR_UD, false, 0);
-        break;
-    case EXIT_GP:
-        inject_gp(vp);
-        break;
-    case EXIT_WBINVD:
-        on_wbinvd(cpu, vp);
-        break;
-    case EXIT_ENTRY_FAILED:
-        on_entry_failed(cpu, vp);
-        break;
-    default:
-        panic("unexpected exit: %s (0x%x, detail %lx)", backend->exit_name(e->reason), e->reason,
-              e->detail);
-    }
+    intercept_plain(cpu, vp, HV_MESSAGE_HALT);
 }
 
-/* For the diagnosis: the same exit at the same place, again and again, takes one record. */
-static void remember_another(struct cpu *cpu, struct vp *vp)
+static void on_nmi_window(struct cpu *cpu, struct vp *vp)
 {
-    struct exit_record *next = cpu->ring_last + 1;
-    if (next == cpu->ring + EXIT_RING)
-        next = cpu->ring;
-    *next = (struct exit_record){vp->state.rip, cpu->exit.detail, cpu->exit.reason, 1};
-    cpu->ring_last = next;
-    act(cpu, vp);
+    vp->want_nmi_window = false;
+    cpu->kicked = 1; /* the NMI is still in vp->requests */
 }
+
+static void on_undefined(struct cpu *cpu, struct vp *vp)
+{
+    vp_inject_exception(vp, VECTOR_UD, false, 0);
+}
+
+static void on_gp(struct cpu *cpu, struct vp *vp)
+{
+    inject_gp(vp);
+}
+
+/* An NMI: the host's handler has seen it. An interrupt window: it is open, nobody waits for it. */
+static void nothing(struct cpu *cpu, struct vp *vp)
+{
+}
+
+static void unexpected(struct cpu *cpu, struct vp *vp)
+{
+    panic("unexpected exit: %s (0x%x, detail %lx)", backend->exit_name(cpu->exit.reason),
+          cpu->exit.reason, cpu->exit.detail);
+}
+
+/* A tail call each: handle_exit saves no register for them. */
+static void (*const handlers[EXIT_KIND_COUNT])(struct cpu *cpu, struct vp *vp) = {
+    [EXIT_NOTHING] = nothing,
+    [EXIT_INTERRUPT] = on_interrupt,
+    [EXIT_NMI] = nothing,
+    [EXIT_HYPERCALL] = hypercall,
+    [EXIT_CPUID] = on_cpuid,
+    [EXIT_RDMSR] = on_rdmsr,
+    [EXIT_WRMSR] = on_wrmsr,
+    [EXIT_IO] = intercept_io,
+    [EXIT_MEMORY] = on_memory,
+    [EXIT_HLT] = on_hlt,
+    [EXIT_EXCEPTION] = intercept_exception,
+    [EXIT_TRIPLE_FAULT] = triple_fault,
+    [EXIT_XSETBV] = on_xsetbv,
+    [EXIT_UNDEFINED] = on_undefined,
+    [EXIT_WBINVD] = on_wbinvd,
+    [EXIT_INTERRUPT_WINDOW] = nothing,
+    [EXIT_NMI_WINDOW] = on_nmi_window,
+    [EXIT_GP] = on_gp,
+    [EXIT_ENTRY_FAILED] = on_entry_failed,
+    [EXIT_UNEXPECTED] = unexpected,
+};
 
 void handle_exit(struct cpu *cpu, struct vp *vp)
 {
-    cpu->exit_counts[cpu->exit.kind]++;
-    if (cpu->exit.kind == EXIT_NOTHING)
-        return;
     struct exit_record *last = cpu->ring_last;
-    if (last->rip != vp->state.rip || last->reason != cpu->exit.reason) {
-        remember_another(cpu, vp);
+    unsigned kind = cpu->exit.kind;
+    cpu->exit_counts[kind]++;
+    if (kind == EXIT_NOTHING)
         return;
+    /* For the diagnosis: the same exit at the same place, again and again, takes one record. */
+    if (last->rip != vp->state.rip || last->reason != cpu->exit.reason) {
+        if (++last == cpu->ring + EXIT_RING)
+            last = cpu->ring;
+        *last = (struct exit_record){vp->state.rip, cpu->exit.detail, cpu->exit.reason, 0};
+        cpu->ring_last = last;
     }
     last->count++;
-    act(cpu, vp);
+    handlers[kind](cpu, vp);
 }

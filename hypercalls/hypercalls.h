@@ -12,6 +12,6 @@
  * goes on later (rip unmoved, rep start advanced); DispatchVp has changed
  * cpu->current to the child, and end_dispatch will finish the call. No lock held.
  */
-void hypercall(struct cpu *cpu, struct vp *vp, unsigned insn_length);
+void hypercall(struct cpu *cpu, struct vp *vp);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "hv/model/dispatch.h"
 
+#include "hv/base/panic.h"
 #include "hv/base/smp.h"
 #include "hv/model/fpu.h"
 #include "hv/model/intercepts.h"
@@ -81,6 +82,7 @@ void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t 
 void end_dispatch(struct cpu *cpu, uint32_t state, uint32_t event)
 {
     struct vp *child = cpu->current, *parent = child->dispatcher;
+    must(parent); /* the first partition does not exit for what ends here */
     gpa_t output = child->dispatch_output;
     bool code64 = child->dispatched_by_code64;
     uint64_t now = rdtsc();

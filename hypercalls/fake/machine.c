@@ -419,7 +419,8 @@ bool fake_instruction(void)
     struct vp_state before = vp->state;
     leave_guest(cpu);
     struct mode_bits mode = enter_fake_mode(&vp->state), fake = mode_bits_of(&vp->state);
-    hypercall(cpu, vp, sizeof(backend->hypercall_instruction));
+    cpu->exit.insn_length = sizeof(backend->hypercall_instruction);
+    hypercall(cpu, vp);
     struct mode_bits after = mode_bits_of(&vp->state);
     if (memcmp(&after, &fake, sizeof(after)) == 0)
         set_mode_bits(&vp->state, &mode);
