@@ -7,14 +7,6 @@
 #include "hv/base/string.h"
 #include "mm/boot_memory.h"
 
-#define PTE_PRESENT  BIT(0)
-#define PTE_WRITABLE BIT(1)
-#define PTE_ACCESSED BIT(5)
-#define PTE_DIRTY    BIT(6)
-#define PTE_LARGE    BIT(7)
-#define PTE_NX       BIT(63)
-#define PTE_ADDRESS  0x000FFFFFFFFFF000UL
-
 /* Set beforehand, so that the processor never has to write a table. */
 #define PTE_LEAF (PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY)
 

@@ -10,10 +10,6 @@
 #include "hv/model/rules.h"
 #include "hv/synthetic/msrs.h"
 
-#define FEATURE_CONTROL_LOCKED 1UL
-#define VM_CR_SVM_LOCKED       (BIT(3) | BIT(4)) /* LOCK and SVMDIS, APM 15.30.1 */
-#define MTRR_ENABLE            BIT(11)
-
 static bool read_apic_base(struct vp *vp, uint32_t msr, uint64_t *value)
 {
     *value = vp->apic_base;
@@ -25,7 +21,7 @@ static bool read_locked(struct vp *vp, uint32_t msr, uint64_t *value)
 {
     if (!rdmsr_safe(msr, value))
         return false;
-    *value = msr == MSR_FEATURE_CONTROL ? FEATURE_CONTROL_LOCKED : VM_CR_SVM_LOCKED;
+    *value = msr == MSR_FEATURE_CONTROL ? FEATURE_CONTROL_LOCKED : VM_CR_LOCK | VM_CR_SVM_DISABLED;
     return true;
 }
 

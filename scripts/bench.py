@@ -76,9 +76,9 @@ ENTRIES = {"vmlaunch", "vmresume", "vmrun"}
 # The parts of the hypervisor, by file name; what no pattern takes is the core.
 PARTS = [
     ("loading kernels", r"boot/.*"),
-    ("hardware tables", r"svm/svm\.h|vmx/vmx\.h|vmx/vmcs\.h|hv/(.*/)?arch\.h"),
+    ("hardware tables", r"svm/svm\.h|vmx/vmx\.h|vmx/vmcs\.h|hv/(.*/)?(arch|registers)\.h|.*/cpuid_bits\.[ch]"),
     ("ABI declarations", r"hypercalls/abi[^/]*\.h"),
-    ("diagnosis", r"(.*/)?((console|panic|backtrace|diagnostics)\.[ch]|(dump|consistency|names)\.c)"),
+    ("diagnosis", r"(.*/)?((console|panic|report|backtrace|diagnostics)\.[ch]|(dump|consistency|names)\.c)"),
 ]
 CORE = "the core"
 

@@ -6,8 +6,6 @@
 #include "hv/base/string.h"
 #include "hv/model/events.h"
 
-#define MAX_INSTRUCTION 15
-
 /* Page-fault style error code in EXITINFO1, APM 15.25.6. */
 #define NPF_WRITE    BIT(1)
 #define NPF_RESERVED BIT(3)
@@ -28,7 +26,7 @@
 static inline uint8_t length(const struct vmcb *vmcb, unsigned plain)
 {
     uint64_t distance = vmcb->next_rip - vmcb->save.rip;
-    return (uint8_t)(distance - 1 < MAX_INSTRUCTION ? distance : plain);
+    return (uint8_t)(distance - 1 < LONGEST_INSTRUCTION ? distance : plain);
 }
 
 static void decode_io(const struct vmcb *vmcb, struct exit *exit)
@@ -36,7 +34,7 @@ static void decode_io(const struct vmcb *vmcb, struct exit *exit)
     uint64_t info = vmcb->exit_info1;
     uint64_t distance = vmcb->exit_info2 - vmcb->save.rip; /* EXITINFO2: the next RIP */
     exit->kind = EXIT_IO;
-    exit->insn_length = distance <= MAX_INSTRUCTION ? (uint8_t)distance : 0;
+    exit->insn_length = distance <= LONGEST_INSTRUCTION ? (uint8_t)distance : 0;
     exit->access = info & IO_IN ? ACCESS_READ : ACCESS_WRITE;
     exit->io_string = info & IO_STRING;
     exit->io_rep = info & IO_REP;

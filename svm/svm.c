@@ -5,14 +5,11 @@
 
 struct svm_features svm_features;
 
-#define CPUID_EXTENDED     0x80000001u
-#define CPUID_SVM          0x8000000Au
-#define EXTENDED_ECX_SVM   BIT(2)
-#define EXTENDED_EDX_1G    BIT(26)
-#define EXTENDED_EDX_TSCP  BIT(27)
-#define VM_CR_LOCK         BIT(3)
-#define VM_CR_SVM_DISABLED BIT(4)
-#define PAT_RESET          0x0007040600070406UL
+#define CPUID_EXTENDED    0x80000001u
+#define CPUID_SVM         0x8000000Au
+#define EXTENDED_ECX_SVM  BIT(2)
+#define EXTENDED_EDX_1G   BIT(26)
+#define EXTENDED_EDX_TSCP BIT(27)
 
 static bool present(void)
 {
@@ -26,7 +23,7 @@ static bool enabled_by_firmware(uint32_t svm_edx)
     uint64_t control = 0;
     if (!rdmsr_safe(MSR_VM_CR, &control) || !(control & VM_CR_SVM_DISABLED))
         return true;
-    if (!(control & VM_CR_LOCK) && wrmsr_safe(MSR_VM_CR, control & ~VM_CR_SVM_DISABLED) &&
+    if (!(control & VM_CR_LOCK) && wrmsr_safe(MSR_VM_CR, control & ~(uint64_t)VM_CR_SVM_DISABLED) &&
         rdmsr_safe(MSR_VM_CR, &control) && !(control & VM_CR_SVM_DISABLED))
         return true;
     say_error("AMD-V (SVM) is disabled by the firmware%s; switch it on in the firmware's set-up",

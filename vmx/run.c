@@ -4,7 +4,6 @@
 #include "hv/base/console.h"
 #include "hv/model/partition.h"
 
-enum { LONGEST_INSTRUCTION = 15 };
 #define NOINLINE __attribute__((noinline)) /* so that what is hot saves no register for it */
 
 /* Instructions that exit and of which only the length is wanted. */

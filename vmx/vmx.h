@@ -29,8 +29,6 @@ enum vmx_msr {
 #define VMX_BASIC_TRUE_CONTROLS BIT(55)
 #define VMX_MISC_TIMER_RATE     0x1FUL
 
-enum { FEATURE_CONTROL_LOCKED = 1 << 0, FEATURE_CONTROL_VMX_OUTSIDE_SMX = 1 << 2 };
-
 enum { /* IA32_VMX_EPT_VPID_CAP, SDM A.10 */
        EPT_CAP_EXECUTE_ONLY = 1 << 0,
        EPT_CAP_4_LEVELS = 1 << 6,

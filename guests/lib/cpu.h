@@ -147,26 +147,11 @@ void apic_enable(void);                             /* software enable, spurious
 void apic_eoi(void);
 bool apic_is_x2(void);
 
-enum apic_register { /* xAPIC offsets, SDM table 11-1 */
-                     APIC_ID = 0x20,
-                     APIC_VERSION = 0x30,
-                     APIC_TPR = 0x80,
-                     APIC_EOI = 0xB0,
-                     APIC_SPURIOUS = 0xF0,
-                     APIC_ICR_LOW = 0x300,
-                     APIC_ICR_HIGH = 0x310,
-                     APIC_LVT_TIMER = 0x320,
-                     APIC_TIMER_INITIAL = 0x380,
-                     APIC_TIMER_CURRENT = 0x390,
-                     APIC_TIMER_DIVIDE = 0x3E0,
-};
-
-enum { /* ICR, low half */
-       APIC_ICR_FIXED = 0x4000,
-       APIC_ICR_NMI = 0x4400,
-       APIC_ICR_INIT = 0x4500,
-       APIC_ICR_STARTUP = 0x4600,
-       APIC_ICR_PENDING = 1 << 12,
+enum { /* interrupt commands that tests send */
+       APIC_ICR_FIXED = ICR_OF_MODE(MODE_FIXED) | ICR_ASSERT,
+       APIC_ICR_NMI = ICR_OF_MODE(MODE_NMI) | ICR_ASSERT,
+       APIC_ICR_INIT = ICR_OF_MODE(MODE_INIT) | ICR_ASSERT,
+       APIC_ICR_STARTUP = ICR_OF_MODE(MODE_STARTUP) | ICR_ASSERT,
 };
 
 /* Busy waiting by the PIT, good to a few microseconds. */

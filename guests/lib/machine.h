@@ -67,7 +67,6 @@ void *identity_map(uint64_t gpa, uint64_t size);
 
 /* Maps virtual page `gva` (4 KiB; not one that the identity mapping uses) to gpa. */
 void map_page(uint64_t gva, uint64_t gpa, uint64_t pte_flags);
-enum { PTE_PRESENT = 1, PTE_WRITABLE = 2, PTE_USER = 4, PTE_LARGE = 0x80 };
 
 /* The ACPI table with this signature, or NULL. */
 const uint8_t *acpi_find(const char *signature);

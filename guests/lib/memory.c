@@ -4,7 +4,6 @@
 
 #define MAX_FREE_RANGES 512
 #define FIRST_BYTE      MIB(1)
-#define PTE_ADDRESS     0x000FFFFFFFFFF000UL
 
 struct free_range {
     uint64_t start, end;

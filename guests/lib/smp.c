@@ -3,7 +3,6 @@
 #include "hv/base/string.h"
 
 #define TRAMPOLINE     0x8000UL
-#define APIC_BASE_X2   (1UL << 10)
 #define MADT_LAPIC     0
 #define MADT_X2APIC    9
 #define START_ATTEMPTS 200 /* of 5 ms */
@@ -20,7 +19,7 @@ uint32_t cpu_count = 1;
 
 bool apic_is_x2(void)
 {
-    return rdmsr(MSR_APIC_BASE) & APIC_BASE_X2;
+    return rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC;
 }
 
 static volatile uint32_t *apic_memory(uint32_t offset)
@@ -49,7 +48,7 @@ void apic_send(uint32_t apic_id, uint32_t icr_low)
     }
     apic_write(APIC_ICR_HIGH, apic_id << 24);
     apic_write(APIC_ICR_LOW, icr_low);
-    while (apic_read(APIC_ICR_LOW) & APIC_ICR_PENDING)
+    while (apic_read(APIC_ICR_LOW) & ICR_BUSY)
         cpu_relax();
 }
 

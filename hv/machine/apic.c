@@ -147,7 +147,8 @@ bool apic_page_access(struct vp *vp, gpa_t gpa)
                              : s->seg[SEG_CS].attributes & SEGMENT_DEFAULT_BIG ? DECODE_32
                                                                                : DECODE_16;
     uint32_t offset = (uint32_t)(gpa & PAGE_MASK);
-    uint8_t bytes[15] = {0}; /* those that cannot be read are printed all the same */
+    uint8_t bytes[LONGEST_INSTRUCTION] = {
+        0}; /* those that cannot be read are printed all the same */
     unsigned count = translate_fetch(vp, linear, bytes, sizeof(bytes));
     struct decoded d;
     if ((gpa & 0xF) != 0 || !decode_memory_access(bytes, count, width, &d)) {

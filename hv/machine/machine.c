@@ -27,11 +27,6 @@ _Noreturn void machine_reset(void)
         __asm__ volatile("hlt");
 }
 
-#define DEF_TYPE_ENABLE       BIT(11)
-#define DEF_TYPE_FIXED_ENABLE BIT(10)
-#define CAP_FIXED             BIT(8)
-#define PHYSMASK_VALID        BIT(11)
-
 /* SDM table 12-9: the fixed ranges, 8 of equal size in each MSR. */
 static uint8_t fixed_type(spa_t spa, spa_t *end)
 {
@@ -72,9 +67,9 @@ uint8_t mtrr_type(spa_t spa, spa_t *end)
     if (!(cpuid(1, 0).edx & BIT(12)))
         return MEMORY_WB; /* no MTRRs: the guest's PAT decides alone */
     uint64_t capabilities = rdmsr(MSR_MTRRCAP), control = rdmsr(MSR_MTRR_DEF_TYPE);
-    if (!(control & DEF_TYPE_ENABLE))
+    if (!(control & MTRR_ENABLE))
         return MEMORY_UC;
-    if (spa < MIB(1) && (control & DEF_TYPE_FIXED_ENABLE) && (capabilities & CAP_FIXED))
+    if (spa < MIB(1) && (control & MTRR_FIXED_ENABLE) && (capabilities & MTRR_CAP_FIXED))
         return fixed_type(spa, end);
 
     bool found = false;
@@ -82,7 +77,7 @@ uint8_t mtrr_type(spa_t spa, spa_t *end)
     for (uint32_t i = 0; i < (capabilities & 0xFF); i++) {
         uint64_t base = rdmsr(MSR_MTRR_PHYSBASE0 + 2 * i);
         uint64_t mask = rdmsr(MSR_MTRR_PHYSBASE0 + 2 * i + 1);
-        if (!(mask & PHYSMASK_VALID))
+        if (!(mask & MTRR_PHYSMASK_VALID))
             continue;
         mask &= (top - 1) & ~PAGE_MASK;
         if (mask == 0)

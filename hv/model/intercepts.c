@@ -8,8 +8,6 @@
 #include "hv/model/statepage.h"
 #include "hv/model/translate.h"
 
-#define INSTRUCTION_BYTES 15
-
 #define ACCESS_INFO_GVA_VALID      1
 #define ACCESS_INFO_GVA_GPA_VALID  2
 #define IO_INFO_STRING             (1 << 3)
@@ -75,7 +73,7 @@ static uint8_t instruction_bytes(struct vp *vp, const struct exit *exit, uint8_t
         memcpy(bytes, exit->bytes, exit->bytes_count);
         return exit->bytes_count;
     }
-    return (uint8_t)translate_fetch(vp, linear_rip(&vp->state), bytes, INSTRUCTION_BYTES);
+    return (uint8_t)translate_fetch(vp, linear_rip(&vp->state), bytes, LONGEST_INSTRUCTION);
 }
 
 static void fill_io(struct vp *vp, const struct exit *e, struct hv_io_message *io)

@@ -5,10 +5,6 @@
 #include "hv/base/string.h"
 #include "hv/model/segment.h"
 
-#define DR6_RESET 0xFFFF0FF0UL
-#define DR7_RESET 0x400UL
-#define PAT_RESET 0x0007040600070406UL
-
 static const struct segment reset_data = {0, 0xFFFF, 0, 0x93};
 
 /* SDM table 10-1, column INIT; what INIT leaves alone is not part of struct vp_state but XCR0. */
