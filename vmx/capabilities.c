@@ -7,13 +7,14 @@
 
 #include "hv/base/console.h"
 
+enum { NEEDED = 1 << 0, SET_FOR_FIRST = 1 << 1, SET_FOR_CHILD = 1 << 2 };
 enum use {
-    ALWAYS,         /* needed; set for every VP */
-    CHILD,          /* needed; set for children alone */
-    TOGGLED,        /* needed; clear at first, set and cleared as the VP runs */
-    OPTIONAL,       /* set for every VP where the processor has it */
-    OPTIONAL_FIRST, /* set for the first partition alone where the processor has it */
-    OPTIONAL_CHILD, /* set for children alone where the processor has it */
+    TOGGLED = NEEDED, /* clear at first; set and cleared as the VP runs */
+    CHILD = NEEDED | SET_FOR_CHILD,
+    ALWAYS = CHILD | SET_FOR_FIRST,
+    OPTIONAL_FIRST = SET_FOR_FIRST, /* where the processor has it, as the next two */
+    OPTIONAL_CHILD = SET_FOR_CHILD,
+    OPTIONAL = OPTIONAL_FIRST | OPTIONAL_CHILD,
 };
 
 static const struct control {
@@ -73,27 +74,6 @@ static const struct control {
      "TPAUSE, UMONITOR and UMWAIT, which are #UD otherwise"},
 };
 
-static bool is_needed(const struct control *control)
-{
-    return control->use == ALWAYS || control->use == CHILD || control->use == TOGGLED;
-}
-
-static bool is_set_for(const struct control *control, bool first)
-{
-    switch (control->use) {
-    case ALWAYS:
-    case OPTIONAL:
-        return true;
-    case CHILD:
-    case OPTIONAL_CHILD:
-        return !first;
-    case OPTIONAL_FIRST:
-        return first;
-    default: /* TOGGLED */
-        return false;
-    }
-}
-
 bool vmx_require(bool there, const char *what)
 {
     if (!there)
@@ -105,7 +85,7 @@ bool vmx_require_controls(enum vmx_word word, uint64_t capability)
 {
     bool good = true;
     for (size_t i = 0; i < ARRAY_SIZE(controls); i++)
-        if (controls[i].word == word && is_needed(&controls[i]))
+        if (controls[i].word == word && controls[i].use & NEEDED)
             good &= vmx_require(capability >> 32 & controls[i].bit, controls[i].why);
     return good;
 }
@@ -113,8 +93,9 @@ bool vmx_require_controls(enum vmx_word word, uint64_t capability)
 uint32_t vmx_settle_controls(enum vmx_word word, uint64_t capability, bool first)
 {
     uint32_t must = (uint32_t)capability, may = (uint32_t)(capability >> 32), wanted = 0;
+    unsigned set_for = first ? SET_FOR_FIRST : SET_FOR_CHILD;
     for (size_t i = 0; i < ARRAY_SIZE(controls); i++)
-        if (controls[i].word == word && is_set_for(&controls[i], first))
+        if (controls[i].word == word && controls[i].use & set_for)
             wanted |= controls[i].bit;
     return (wanted & may) | must;
 }
