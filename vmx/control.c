@@ -31,7 +31,7 @@ static void fill(struct msr_bitmap *bitmap, int all, const struct msr_policy *po
     memset(bitmap, all, sizeof(*bitmap));
     for (const struct msr_row *row = policy->rows; row != policy->end; row++) {
         bool high = row->first >= HIGH_MSRS;
-        if ((row->first & ~HIGH_MSRS) > 0x1FFF) /* beyond the bitmap all exits */
+        if (row->first - (high ? HIGH_MSRS : 0) > 0x1FFF) /* beyond the bitmap all exits */
             continue;
         for (uint32_t msr = row->first; msr <= row->last; msr++) {
             set_bit(high ? bitmap->read_high : bitmap->read_low, msr, row->vtx & MSR_READ);
