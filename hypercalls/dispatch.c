@@ -104,7 +104,7 @@ static uint32_t run_simple(struct call *call)
     if (outcome == HV_STATUS_SUCCESS)
         outcome = row->handler(call);
     if (outcome == HV_STATUS_SUCCESS && row->output &&
-        !guest_write_output(space, call->output_gpa, call->output, row->output))
+        !guest_write(space, call->output_gpa, call->output, row->output))
         return fault(call, call->output_gpa, ACCESS_WRITE);
     return outcome;
 }
@@ -216,7 +216,7 @@ static uint64_t pair(const uint64_t *gpr, unsigned high, unsigned low)
 
 void answer_at_length(struct cpu *cpu, struct vp *vp, bool code64, unsigned insn_length)
 {
-    struct call call; /* an initializer would clear all of it: 218 instructions */
+    struct call call; /* an initializer would clear all of it: 213 instructions */
     call.cpu = cpu;
     call.vp = vp;
     call.caller = vp->partition;
