@@ -58,6 +58,47 @@ static void virtualization_msrs(void)
     tap_ok(!rdmsr_safe(MSR_VM_CR, &value) || (value & BIT(4)), "VM_CR says that SVM is disabled");
 }
 
+/* Writes the same value, which is fine, and then another: done without #GP, and without effect. */
+static bool keeps_value(uint32_t msr, uint64_t other)
+{
+    uint64_t old, again, after;
+    bool ok = rdmsr_safe(msr, &old) && wrmsr_safe(msr, old) && rdmsr_safe(msr, &again) &&
+              wrmsr_safe(msr, other) && rdmsr_safe(msr, &after);
+    if (!ok)
+        tap_note("MSR 0x%x: #GP", msr);
+    else if (again != old || after != old)
+        tap_note("MSR 0x%x was 0x%lx, is 0x%lx and 0x%lx", msr, old, again, after);
+    else
+        return true;
+    if (ok)
+        wrmsr_safe(msr, old);
+    return false;
+}
+
+/* Memory types stay those at boot, whichever range or default they come from. */
+static void memory_types(void)
+{
+    uint64_t cap;
+    if (!(cpuid(1, 0).edx & BIT(12)) || !rdmsr_safe(MSR_MTRRCAP, &cap)) {
+        tap_ok(!(cpuid(1, 0).edx & BIT(12)), "MTRRCAP can be read where CPUID promises MTRRs");
+        return;
+    }
+    bool ok = (cap & 0xFF) != 0;
+    for (uint32_t msr = MSR_MTRR_PHYSBASE0; msr < MSR_MTRR_PHYSBASE0 + 2 * (cap & 0xFF); msr++)
+        ok = keeps_value(msr, rdmsr(msr) ^ BIT(20)) && ok;
+    tap_ok(ok, "a write of another value to a variable-range MTRR, of %lu ranges, has no effect",
+           cap & 0xFF);
+    ok = keeps_value(MSR_MTRR_FIX64K, rdmsr(MSR_MTRR_FIX64K) ^ 6);
+    ok = keeps_value(MSR_MTRR_FIX16K, rdmsr(MSR_MTRR_FIX16K) ^ 6) && ok;
+    ok = keeps_value(MSR_MTRR_FIX_LAST, rdmsr(MSR_MTRR_FIX_LAST) ^ 6) && ok;
+    tap_ok(ok, "the same of a fixed-range MTRR");
+    uint64_t type = rdmsr(MSR_MTRR_DEF_TYPE);
+    ok = keeps_value(MSR_MTRR_DEF_TYPE, type ^ 6); /* UC and WB */
+    ok = keeps_value(MSR_MTRR_DEF_TYPE, type ^ BIT(11)) && ok;
+    ok = keeps_value(MSR_MTRR_DEF_TYPE, 0) && ok;
+    tap_ok(ok, "the same of MTRR_DEF_TYPE, all MTRRs off included");
+}
+
 /* Reads every MSR number of the ranges that have any: some work, some fault, nothing breaks. */
 static void sweep(uint32_t from, uint32_t to)
 {
@@ -73,6 +114,7 @@ void test_msrs(void)
 {
     bad_values();
     virtualization_msrs();
+    memory_types();
     sweep(0, 0x1FFF);
     sweep(0x40000000, 0x400001FF);
     sweep(0xC0000000, 0xC0000200);
