@@ -33,6 +33,7 @@ FIGURES = [
     ("rdmsr", "RDMSR of a trapped MSR (0x1B)", 250),
     ("touch", "a child's first touch of an unmapped page, up to the message", 1500),
     ("dispatch-io", "DispatchVp that ends in an I/O intercept, and back", 1500),
+    ("dispatch-dirty", "  the same, rip written into the register page", None),
     ("map-and-unmap", "MapVpStatePage, then UnmapVpStatePage", 2500),
     ("map-state-page", "  MapVpStatePage (0xE1)", None),
     ("unmap-state-page", "  UnmapVpStatePage (0xE2)", None),
