@@ -3,34 +3,9 @@
 
 #include "hv/base/panic.h"
 #include "hv/base/phys.h"
+#include "mm/zero_fast.h"
 
 int64_t pool_fail_after = -1;
-
-/*
- * By 16 bytes at a time: half the steps of REP STOSQ where each of its rounds is
- * one. The guest's XMM0 is in the processor and is put back.
- */
-static void zero_page(spn_t spn)
-{
-    uint8_t saved[16];
-    uint8_t *to = page_ptr(spn);
-    uint64_t rounds = PAGE_SIZE / 512;
-    __asm__ volatile("movups %%xmm0, %[saved]\n\t"
-                     "xorps %%xmm0, %%xmm0\n"
-                     "1:\n\t"
-                     ".set offset, 0\n\t"
-                     ".rept 32\n\t"
-                     "movaps %%xmm0, offset(%[to])\n\t"
-                     ".set offset, offset + 16\n\t"
-                     ".endr\n\t"
-                     "add $512, %[to]\n\t"
-                     "dec %[rounds]\n\t"
-                     "jnz 1b\n\t"
-                     "movups %[saved], %%xmm0"
-                     : [to] "+r"(to), [rounds] "+r"(rounds), [saved] "=m"(saved)
-                     :
-                     : "cc", "memory");
-}
 
 static void push(struct pool *pool, spn_t spn, struct frame *frame)
 {
@@ -82,7 +57,7 @@ spn_t pool_alloc(struct pool *pool, enum frame_type type)
     pool->used++;
     frame->type = type & 0x7F;
     frame->next = 0;
-    zero_page(spn);
+    zero_page(page_ptr(spn));
     return spn;
 }
 
@@ -108,7 +83,7 @@ spn_t pool_withdraw(struct pool *pool, bool self_deposited)
                 pool->head = frame->next;
             frame->next = 0;
             pool->free--;
-            zero_page(spn);
+            zero_page(page_ptr(spn));
             return spn;
         }
         previous = frame;

@@ -2,6 +2,8 @@
 /* unit: mm/pool.c mm/frame.c */
 #include "unit.h"
 
+#include "mm/zero_fast.h"
+
 enum { OWNER = 5 };
 
 static struct pool pool;
@@ -206,6 +208,26 @@ static void random_use(void **state)
     }
 }
 
+/* As memset: this page, whatever was in it, no other, and XMM0 is as it was. */
+static void zero_as_memset(void **state)
+{
+    (void)state;
+    enum { PAGES = 3 };
+    uint8_t *pages = page_ptr(1), expected[PAGES * PAGE_SIZE];
+    unit_seed(9);
+    for (unsigned n = 0; n < 50; n++) {
+        for (unsigned i = 0; i < sizeof(expected); i++)
+            expected[i] = pages[i] = (uint8_t)unit_random();
+        uint64_t xmm0[2] = {unit_random(), unit_random()}, after[2];
+        memset(expected + PAGE_SIZE, 0, PAGE_SIZE);
+        __asm__ volatile("movups %0, %%xmm0" : : "m"(xmm0) : "xmm0");
+        zero_page(pages + PAGE_SIZE);
+        __asm__ volatile("movups %%xmm0, %0" : "=m"(after));
+        assert_memory_equal(pages, expected, sizeof(expected));
+        assert_memory_equal(after, xmm0, sizeof(xmm0));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup(failure_on_demand, set_up),
         cmocka_unit_test_setup(wrong_use_stops, set_up),
         cmocka_unit_test_setup(random_use, set_up),
+        cmocka_unit_test_setup(zero_as_memset, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
