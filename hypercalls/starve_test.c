@@ -7,6 +7,7 @@
 #include "unit.h"
 
 #include "hypercalls/fake/calls.h"
+#include "hypercalls/table.h"
 
 static int start(void **state)
 {
@@ -237,6 +238,62 @@ static void deposit_and_repeat(void **state)
     }
 }
 
+static uint32_t map_in_both(void)
+{
+    return map_anywhere(child, 0);
+}
+
+/* What a map came to: its status, and what is left in the two pools. */
+struct outcome {
+    uint64_t status, left[2];
+};
+
+/*
+ * A map on a fresh machine of whose pools only so many frames are free: the rest of the first
+ * partition's is no pool's, the child's is given back. With `plain` the test hook is on, at a
+ * number that is never reached: then no short look is taken.
+ */
+static struct outcome map_with(uint32_t (*map)(void), uint64_t first, uint64_t childs, bool plain)
+{
+    fake_end();
+    start_with_child(PRIVILEGES_ROOT, &npt_format);
+    struct pool *own = &first_partition->pool, *other = &child_partition()->pool;
+    spn_t taken[FAKE_RAM_HIGH - FAKE_POOL];
+    unsigned count = 0;
+    while (own->free > first) {
+        taken[count] = pool_alloc(own, FRAME_OTHER);
+        frame_set_range(taken[count++], 1, FRAME_RAM, OWNER_FIRST);
+        own->used--;
+    }
+    uint32_t back = (uint32_t)(other->free - childs);
+    assert_int_equal(memory_give_back(child_partition(), false, first_partition, back, NULL), back);
+    pool_fail_after = plain ? 1000 : -1;
+    uint32_t status = map();
+    pool_fail_after = -1;
+    struct outcome outcome = {status, {own->free, other->free}};
+    while (count != 0)
+        pool_add(own, taken[--count], GPN_NONE, false);
+    return outcome;
+}
+
+static void short_look_at_pools(void **state)
+{
+    (void)state;
+    enum { MOST = 6 };
+    static uint32_t (*const maps[])(void) = {map_in_child, map_far_in_child, map_own_large,
+                                             map_own_chosen, map_in_both};
+    bool seen[2] = {false};
+    for (unsigned i = 0; i < ARRAY_SIZE(maps) * (MOST + 1) * (MOST + 1); i++) {
+        uint32_t (*map)(void) = maps[i % ARRAY_SIZE(maps)];
+        uint64_t n = i / ARRAY_SIZE(maps), first = n % (MOST + 1), childs = n / (MOST + 1);
+        struct outcome fast = map_with(map, first, childs, false);
+        struct outcome plain = map_with(map, first, childs, true);
+        assert_memory_equal(&fast, &plain, sizeof(fast));
+        seen[fast.status == HV_STATUS_SUCCESS] = true;
+    }
+    assert_true(seen[false] && seen[true]);
+}
+
 #define TEST(name)     cmocka_unit_test_setup_teardown(name, start, end)
 #define TEST_EPT(name) cmocka_unit_test_setup_teardown(name, start_ept, end)
 
@@ -244,7 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(failures_of_e1),       TEST_EPT(failures_of_e1), TEST(failures_of_e1_in_two_maps),
-        TEST(failures_of_creation), TEST(deposit_and_repeat),
+        TEST(failures_of_creation), TEST(deposit_and_repeat), TEST(short_look_at_pools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,8 +19,7 @@
 #include "hv/base/console.h"
 #include "hv/base/phys.h"
 #include "hv/model/statepage.h"
-
-#define MOST_FRAMES 4 /* that one map can take: the page, and a table of each level */
+#include "hypercalls/statepage_fast.h"
 
 #define VTL_TARGET_MASK 0x0F
 #define VTL_USE_TARGET  0x10
@@ -89,10 +88,8 @@ static uint32_t make_plan(const struct call *call, struct partition *target,
  */
 static uint32_t check_memory(const struct plan *plan, const struct partition *target)
 {
-    /* Mostly there is plenty, whatever the place needs; then the tables need no look. */
-    if (pool_fail_after < 0 && target->pool.free > MOST_FRAMES &&
-        (plan->count == 1 || plan->place[1].space->pool->free > MOST_FRAMES) &&
-        plan->place[0].space->pool->free > MOST_FRAMES)
+    if (has_plenty(&target->pool) && has_plenty(plan->place[0].space->pool) &&
+        (plan->count == 1 || has_plenty(plan->place[1].space->pool)))
         return HV_STATUS_SUCCESS;
     uint64_t of_target = 1;
     for (unsigned i = 0; i < plan->count; i++)
