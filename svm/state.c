@@ -1,4 +1,5 @@
 /* Register state between struct vp_state and the VMCB's save area. */
+#include "svm/segments_fast.h"
 #include "svm/svm.h"
 
 #include "hv/model/rules.h"
@@ -6,24 +7,7 @@
 
 #define VMCB_SEGMENT_LONG (1u << 9) /* in the VMCB's packed layout */
 
-/*
- * The VMCB packs AVL, L, D/B, G right above the low byte; the ABI leaves four zero bits between.
- * All but the base is one word, whose halves the two have the other way round: every stop of a
- * child comes here, six times.
- */
-static inline void from_vmcb(struct segment *to, const struct vmcb_segment *from)
-{
-    const uint64_t flags = 0xF00UL << 48;
-    uint64_t word;
-    __builtin_memcpy(&word, from, sizeof(word));
-    word = word >> 32 | word << 32;
-    word = (word & UINT64_MAX >> 8) | (word & flags) << 4;
-    to->base = from->base;
-    __builtin_memcpy(&to->limit, &word, sizeof(word));
-}
-_Static_assert(offsetof(struct segment, limit) == 8 && offsetof(struct segment, attributes) == 14,
-               "the second word");
-
+/* The VMCB packs AVL, L, D/B, G right above the low byte. The way back: svm/segments_fast.h. */
 static inline struct vmcb_segment to_vmcb(const struct segment *from)
 {
     unsigned a = from->attributes;
