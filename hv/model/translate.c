@@ -10,15 +10,13 @@
 
 #include "hv/model/partition.h"
 #include "hv/model/segment.h"
+#include "hv/model/translate_fast.h"
 #include "hypercalls/abi.h"
 #include "mm/copy.h"
 
-#define ENTRY_PRESENT  BIT(0)
 #define ENTRY_WRITABLE BIT(1)
 #define ENTRY_USER     BIT(2)
-#define ENTRY_LARGE    BIT(7)
 #define ENTRY_NX       BIT(63)
-#define ENTRY_ADDRESS  0x000FFFFFFFFFF000UL
 
 #define RFLAGS_AC BIT(18)
 
@@ -82,13 +80,8 @@ static bool entry_is_valid(const struct walk *w, uint64_t entry, bool leaf, unsi
     return !(entry & reserved) && !(leaf && level > largest_page);
 }
 
-/*
- * Tables of 8-byte entries from `level` (4 KiB entries are level 0) down.
- * Without `checked` only the address is found, as for an instruction that the
- * processor has just fetched itself.
- */
-static inline __attribute__((always_inline)) uint32_t
-walk_64(struct walk *w, gpa_t table, unsigned level, unsigned largest_page, bool checked)
+/* Tables of 8-byte entries from `level` (4 KiB entries are level 0) down. */
+static uint32_t walk_64(struct walk *w, gpa_t table, unsigned level, unsigned largest_page)
 {
     for (unsigned shift = PAGE_SHIFT + 9 * level;; level--, shift -= 9) {
         uint64_t entry = 0;
@@ -97,11 +90,9 @@ walk_64(struct walk *w, gpa_t table, unsigned level, unsigned largest_page, bool
         if (!(entry & ENTRY_PRESENT))
             return HV_TRANSLATE_PAGE_NOT_PRESENT;
         bool leaf = level == 0 || (entry & ENTRY_LARGE);
-        if (checked) {
-            if (!entry_is_valid(w, entry, leaf, level, largest_page))
-                return HV_TRANSLATE_INVALID_PAGE_TABLE_FLAGS;
-            restrict_rights(w, entry);
-        }
+        if (!entry_is_valid(w, entry, leaf, level, largest_page))
+            return HV_TRANSLATE_INVALID_PAGE_TABLE_FLAGS;
+        restrict_rights(w, entry);
         table = entry & ENTRY_ADDRESS;
         if (!leaf)
             continue;
@@ -121,7 +112,7 @@ static uint32_t walk_pae(struct walk *w)
         return HV_TRANSLATE_PAGE_NOT_PRESENT;
     if (entry & (w->reserved | ENTRY_NX | 0x1E6))
         return HV_TRANSLATE_INVALID_PAGE_TABLE_FLAGS;
-    return walk_64(w, entry & ENTRY_ADDRESS, 1, 1, true);
+    return walk_64(w, entry & ENTRY_ADDRESS, 1, 1);
 }
 
 /* SDM 4.6: is the access allowed by the rights that the walk found? */
@@ -165,7 +156,7 @@ uint32_t translate_linear(const struct vp *vp, uint64_t linear, unsigned access,
         unsigned unused = 64 - (PAGE_SHIFT + 9 * levels);
         if ((uint64_t)((int64_t)(linear << unused) >> unused) != linear)
             return HV_TRANSLATE_PAGE_NOT_PRESENT;
-        result = walk_64(&w, s->cr3 & ENTRY_ADDRESS, levels - 1, 2, true);
+        result = walk_64(&w, s->cr3 & ENTRY_ADDRESS, levels - 1, 2);
     } else {
         result = s->cr4 & CR4_PAE ? walk_pae(&w) : walk_32(&w);
     }
@@ -173,18 +164,6 @@ uint32_t translate_linear(const struct vp *vp, uint64_t linear, unsigned access,
         return HV_TRANSLATE_PRIVILEGE_VIOLATION;
     *gpa = w.gpa;
     return result;
-}
-
-/* The GPA of an instruction. */
-static bool locate(const struct vp *vp, uint64_t linear, gpa_t *gpa)
-{
-    const struct vp_state *s = &vp->state;
-    if (!(s->efer & EFER_LMA) || (s->cr4 & CR4_LA57))
-        return translate_linear(vp, linear, 0, gpa) == HV_TRANSLATE_SUCCESS;
-    struct walk w = {.vp = vp, .linear = linear};
-    uint32_t result = walk_64(&w, s->cr3 & ENTRY_ADDRESS, 3, 2, false);
-    *gpa = w.gpa;
-    return result == HV_TRANSLATE_SUCCESS;
 }
 
 unsigned translate_fetch(struct vp *vp, uint64_t linear, uint8_t *bytes, unsigned max)
@@ -195,7 +174,8 @@ unsigned translate_fetch(struct vp *vp, uint64_t linear, uint8_t *bytes, unsigne
     while (done < max) {
         gpa_t gpa = 0;
         unsigned part = (unsigned)min_u64(max - done, PAGE_SIZE - ((linear + done) & PAGE_MASK));
-        if (!locate(vp, linear + done, &gpa) || !guest_read(space, gpa, bytes + done, part))
+        if (!translate_fetched(vp, linear + done, &gpa) ||
+            !guest_read(space, gpa, bytes + done, part))
             break;
         done += part;
     }
