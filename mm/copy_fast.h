@@ -1,20 +1,40 @@
 /*
- * Short ways of mm/copy.h for one word in the page that this processor wrote
- * last: what most hypercalls and every end of a dispatch write. Nothing here
- * does what guest_write and guest_accessible do not; each says what it saves, in
- * instructions of a round trip (bench guest, VT-x and AMD-V alike).
+ * Short ways of mm/copy.h: what a processor remembers of the pages that it used last
+ * (mm/copy_fast.c), and words in the page that it wrote last, which is what most
+ * hypercalls and every end of a dispatch write. Nothing here does what guest_write and
+ * guest_accessible do not; each says what it saves, in instructions of a round trip
+ * (bench guest, VT-x and AMD-V alike).
  */
 #ifndef MM_COPY_FAST_H
 #define MM_COPY_FAST_H
 
 #include "hv/base/cpu.h"
 #include "mm/copy.h"
+#include "mm/tlb.h"
 
-/* The page that this processor wrote last, as long as nothing has changed in the space. */
+/* mm/copy.c, the plain way. */
+
+/* Where gpa lies; NULL: nothing there with all of `prot` (MAP_*), or it is not memory. */
+void *copy_translate(const struct space *space, gpa_t gpa, uint8_t prot);
+/* guest_read, and guest_write when `write`: a copy section for each page. */
+bool copy_pages(const struct space *space, gpa_t gpa, uint8_t *buffer, size_t size, bool write);
+
+/* mm/copy_fast.c: as copy_translate, which it calls once for many times. Saves some 100 a page
+   that is read, some 130 a page that is written. */
+void *copy_find(const struct space *space, gpa_t gpa, uint8_t prot);
+
+/* The page of gpa is in `cache`, and nothing has changed in its space since. Inside a copy
+   section that stays so. */
+static inline bool is_remembered(const struct space *space, gpa_t gpa,
+                                 const struct copy_cache *cache)
+{
+    return cache->generation == space->generation && cache->gpn == gpa >> PAGE_SHIFT;
+}
+
+/* The page that this processor wrote last. */
 static inline bool is_page_written_last(const struct space *space, gpa_t gpa)
 {
-    const struct copy_cache *cache = &this_cpu()->write_cache;
-    return cache->generation == space->generation && cache->gpn == gpa >> PAGE_SHIFT;
+    return is_remembered(space, gpa, &this_cpu()->write_cache);
 }
 
 /*
@@ -24,11 +44,11 @@ static inline bool is_page_written_last(const struct space *space, gpa_t gpa)
 static inline bool guest_write_word_again(const struct space *space, gpa_t gpa, uint64_t word)
 {
     struct cpu *cpu = this_cpu();
-    (void)__atomic_exchange_n(&cpu->copying, 1, __ATOMIC_SEQ_CST); /* a copy section: mm/tlb.h */
+    tlb_begin_copy(cpu);
     bool known = is_page_written_last(space, gpa);
     if (__builtin_expect(known, 1))
         *(volatile uint64_t *)(cpu->write_cache.page + (gpa & PAGE_MASK)) = word;
-    __atomic_store_n(&cpu->copying, 0, __ATOMIC_RELEASE);
+    tlb_end_copy(cpu);
     return known;
 }
 
@@ -47,6 +67,20 @@ static inline bool guest_output_writable(const struct space *space, gpa_t gpa, s
     if (size == sizeof(uint64_t) && is_page_written_last(space, gpa))
         return true;
     return guest_accessible(space, gpa, size, MAP_WRITE);
+}
+
+/*
+ * All translations of a space but that of gpn are as they were in the generation `old`: what
+ * this processor remembers of the pages of the call that brought the change about, its input
+ * and its output, stays good. Saves 350 in 0xE1, 101 in 0xE2.
+ */
+static inline void copy_keep_others(const struct space *space, uint64_t old, gpn_t gpn)
+{
+    struct cpu *cpu = this_cpu();
+    struct copy_cache *caches[] = {&cpu->read_cache[cpu->last_read], &cpu->write_cache};
+    for (unsigned i = 0; i < ARRAY_SIZE(caches); i++)
+        if (caches[i]->generation == old && caches[i]->gpn != gpn)
+            caches[i]->generation = space->generation;
 }
 
 #endif

@@ -2,7 +2,7 @@
  * Guest copies: every length and alignment, across pages of every size, and
  * what must be refused: what is not there, not permitted, or no memory.
  */
-/* unit: mm/copy.c mm/slpt.c mm/ept.c mm/npt.c mm/pool.c mm/frame.c */
+/* unit: mm/copy.c mm/copy_fast.c mm/slpt.c mm/ept.c mm/npt.c mm/pool.c mm/frame.c */
 #include "unit.h"
 
 #include "mm/copy.h"

@@ -3,6 +3,7 @@
 
 #include "hv/base/arch.h"
 #include "hv/base/smp.h"
+#include "mm/copy_fast.h"
 
 /* A kick is repeated after this many turns, in case one got lost on its way. */
 #define SPINS_PER_KICK (1U << 20)
@@ -29,18 +30,9 @@ void tlb_shootdown(struct space *space)
     }
 }
 
-static inline void keep(struct copy_cache *cache, uint64_t old, uint64_t generation, gpn_t gpn)
-{
-    if (cache->generation == old && cache->gpn != gpn)
-        cache->generation = generation;
-}
-
 void tlb_shootdown_page(struct space *space, gpn_t gpn)
 {
     uint64_t old = space->generation;
     tlb_shootdown(space);
-    /* The pages of the call that brought the change about: its input and its output. */
-    struct cpu *cpu = this_cpu();
-    keep(&cpu->read_cache[cpu->last_read], old, space->generation, gpn);
-    keep(&cpu->write_cache, old, space->generation, gpn);
+    copy_keep_others(space, old, gpn);
 }

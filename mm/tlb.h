@@ -56,4 +56,15 @@ static inline void tlb_leave(struct cpu *cpu, uint32_t slot_index, bool flush_du
     __atomic_store_n(&cpu->running, 0, __ATOMIC_RELEASE);
 }
 
+/* Around each guest copy, its look-up included: inside tlb_shootdown waits for this processor. */
+static inline void tlb_begin_copy(struct cpu *cpu)
+{
+    (void)__atomic_exchange_n(&cpu->copying, 1, __ATOMIC_SEQ_CST); /* before the look-up */
+}
+
+static inline void tlb_end_copy(struct cpu *cpu)
+{
+    __atomic_store_n(&cpu->copying, 0, __ATOMIC_RELEASE);
+}
+
 #endif

@@ -1,0 +1,73 @@
+/*
+ * The pages that each processor used last: the 32 that it read from and the one that it wrote
+ * to, good as long as nothing has changed in their space. Without them copy_find would be
+ * copy_translate, guest_read and guest_write copy_pages, with the same result
+ * (mm/copy_fast_test.c). Savings: instructions of a round trip of the bench guest.
+ */
+#include "mm/copy_fast.h"
+
+#include "hv/base/string.h"
+#include "mm/tlb.h"
+
+static inline struct copy_cache *read_cache_of(struct cpu *cpu, gpa_t gpa)
+{
+    cpu->last_read = gpa >> PAGE_SHIFT & (COPY_CACHE_SIZE - 1);
+    return &cpu->read_cache[cpu->last_read];
+}
+
+/* Where gpa is, when it lies in the page that `cache` remembers. */
+static inline void *find_again(const struct space *space, gpa_t gpa, const struct copy_cache *cache)
+{
+    return is_remembered(space, gpa, cache) ? cache->page + (gpa & PAGE_MASK) : NULL;
+}
+
+void *copy_find(const struct space *space, gpa_t gpa, uint8_t prot)
+{
+    struct cpu *cpu = this_cpu();
+    struct copy_cache *cache = prot & MAP_WRITE ? &cpu->write_cache : read_cache_of(cpu, gpa);
+    uint64_t generation = space->generation;
+    uint8_t *at = find_again(space, gpa, cache);
+    if (at)
+        return at;
+    at = copy_translate(space, gpa, prot);
+    if (at)
+        *cache = (struct copy_cache){generation, gpa >> PAGE_SHIFT, at - (gpa & PAGE_MASK)};
+    return at;
+}
+
+/* Whole words by one string instruction. Saves 8 in 0xE1, 10 in a first touch. */
+static inline void copy(void *to, const void *from, size_t size)
+{
+    if ((size & 7) == 0)
+        copy_words(to, from, size / 8);
+    else
+        memcpy(to, from, size);
+}
+
+/* All of it in the page that the cache remembers: saves 29 in each hypercall that has an
+   input, 109 in a first touch. False: nothing done. */
+static inline bool copy_again(struct cpu *cpu, const struct space *space, gpa_t gpa, void *buffer,
+                              size_t size, const struct copy_cache *cache, bool write)
+{
+    tlb_begin_copy(cpu);
+    void *at = find_again(space, gpa, cache);
+    bool known = at && (gpa & PAGE_MASK) + size <= PAGE_SIZE;
+    if (known)
+        copy(write ? at : buffer, write ? buffer : at, size);
+    tlb_end_copy(cpu);
+    return known;
+}
+
+bool guest_read(const struct space *space, gpa_t gpa, void *to, size_t size)
+{
+    struct cpu *cpu = this_cpu();
+    return copy_again(cpu, space, gpa, to, size, read_cache_of(cpu, gpa), false) ||
+           copy_pages(space, gpa, to, size, false);
+}
+
+bool guest_write(const struct space *space, gpa_t gpa, const void *from, size_t size)
+{
+    struct cpu *cpu = this_cpu();
+    return copy_again(cpu, space, gpa, (void *)from, size, &cpu->write_cache, true) ||
+           copy_pages(space, gpa, (void *)from, size, true);
+}
