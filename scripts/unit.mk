@@ -12,7 +12,7 @@ UNIT_TESTS  := $(patsubst %_test.c,%,$(wildcard $(HV_DIRS:%=%/*_test.c)))
 UNIT_RUN    := $(if $(TEST),$(TEST),$(UNIT_TESTS))
 
 # +hypercalls in such a line: all that answers a hypercall, on a fake machine.
-NOT_FAKE := mm/boot_memory.c hypercalls/fake/calls.c hypercalls/fake/seeds.c hv/model/fpu.c
+NOT_FAKE := mm/boot_memory.c hypercalls/fake/calls.c hypercalls/fake/seeds.c hv/model/fpu.c hv/model/fpu_fast.c
 GROUP_hypercalls := $(filter-out %_test.c %_fuzz.c $(NOT_FAKE),$(wildcard hypercalls/*.c hypercalls/fake/*.c \
                       hv/model/*.c hv/synthetic/*.c mm/*.c)) hv/run.c hv/msr.c hv/base/features.c
 with_groups = $(subst +hypercalls,$(GROUP_hypercalls),$(1))

@@ -170,24 +170,8 @@ void fpu_set_xmm(struct vp *vp, unsigned n, const void *from16)
 
 void fpu_get_low_xmm(const struct vp *vp, void *to96)
 {
-    const uint8_t *area = vp->xsave;
-    if (have_xsave && !(*(const uint64_t *)(area + OFFSET_XSTATE_BV) & 2))
-        memset(to96, 0, 96);
-    else
-        copy_words(to96, area + OFFSET_XMM, 96 / 8);
-}
-
-void fpu_read_low_xmm(void *to96)
-{
-    __asm__ volatile("movups %%xmm0, (%0)\n\t"
-                     "movups %%xmm1, 16(%0)\n\t"
-                     "movups %%xmm2, 32(%0)\n\t"
-                     "movups %%xmm3, 48(%0)\n\t"
-                     "movups %%xmm4, 64(%0)\n\t"
-                     "movups %%xmm5, 80(%0)"
-                     :
-                     : "r"(to96)
-                     : "memory");
+    for (unsigned n = 0; n < 6; n++)
+        fpu_get_xmm(vp, n, (uint8_t *)to96 + 16UL * n);
 }
 
 void fpu_read_xcr0(struct vp *vp)

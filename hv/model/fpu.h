@@ -32,7 +32,8 @@ void fpu_restore(struct vp *vp);
 void fpu_get_xmm(const struct vp *vp, unsigned n, void *to16);
 void fpu_set_xmm(struct vp *vp, unsigned n, const void *from16);
 
-/* XMM0..5, 96 bytes: of a VP that is not in the processor, and of the one whose they are. */
+/* XMM0..5, 96 bytes: of a VP that is not in the processor, and of the one whose they are
+   (hv/model/fpu_fast.c). */
 void fpu_get_low_xmm(const struct vp *vp, void *to96);
 void fpu_read_low_xmm(void *to96);
 /* Makes vp->state.xcr0 exact while the VP is in the processor. */

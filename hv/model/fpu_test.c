@@ -1,5 +1,5 @@
 /* XSAVE area sizes, what fits a page, XCR0 values, XMM registers in the area. */
-/* unit: hv/model/fpu.c */
+/* unit: hv/model/fpu.c hv/model/fpu_fast.c */
 #include "unit.h"
 
 #include <cpuid.h>
@@ -142,12 +142,46 @@ static void xmm_registers(void **state)
     free(vp);
 }
 
+/* Straight from the processor as out of what it has put into the area. */
+static void low_xmm_registers(void **state)
+{
+    (void)state;
+    enum { LOW = 6 };
+    uint64_t values[LOW][2], stored[LOW][2], live[LOW][2];
+    struct vp *vp = calloc(1, sizeof(*vp));
+    fpu_init();
+    vp->xsave = aligned_alloc(64, PAGE_SIZE);
+    memset(vp->xsave, 0, PAGE_SIZE);
+    fpu_reset(vp);
+    unit_seed(1);
+    for (unsigned n = 0; n < 100; n++) {
+        for (unsigned i = 0; i < LOW * 2; i++)
+            values[i / 2][i % 2] = unit_random();
+        __asm__ volatile("movups (%0), %%xmm0\n\t"
+                         "movups 16(%0), %%xmm1\n\t"
+                         "movups 32(%0), %%xmm2\n\t"
+                         "movups 48(%0), %%xmm3\n\t"
+                         "movups 64(%0), %%xmm4\n\t"
+                         "movups 80(%0), %%xmm5"
+                         :
+                         : "r"(values)
+                         : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5");
+        fpu_read_low_xmm(live);
+        __asm__ volatile("fxsave64 (%0)" : : "r"(vp->xsave) : "memory");
+        fpu_get_low_xmm(vp, stored);
+        assert_memory_equal(live, values, sizeof(values));
+        assert_memory_equal(live, stored, sizeof(stored));
+    }
+    free(vp->xsave);
+    free(vp);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes),           cmocka_unit_test(fits),
         cmocka_unit_test(decided_at_boot), cmocka_unit_test(xcr0_values),
-        cmocka_unit_test(xmm_registers),
+        cmocka_unit_test(xmm_registers),   cmocka_unit_test(low_xmm_registers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,16 +16,10 @@
 #include "hv/model/fpu.h"
 #include "hv/model/partition.h"
 #include "hv/model/rules.h"
+#include "hv/model/statepage_fast.h"
 
 #define REGISTER_PAGE_VERSION 1
 #define XMM_COUNT             6
-
-_Static_assert(sizeof(struct hv_segment) == sizeof(struct segment), "one layout");
-_Static_assert(offsetof(struct hv_register_page, dr7) ==
-                       offsetof(struct hv_register_page, cr0) + 5 * 8 &&
-                   offsetof(struct vp_state, dr7) == offsetof(struct vp_state, cr0) + 5 * 8,
-               "copied as one: cr0 cr3 cr4 cr8 efer dr7");
-_Static_assert(SEG_GS == 5 && SEG_ES == 0, "the page has the first six");
 
 /*
  * Writes the whole state, which is exact; `live`: the vector registers are in
@@ -37,15 +31,13 @@ static void write_registers(const struct vp *vp, struct hv_register_page *page, 
     const struct vp_state *s = &vp->state;
     page->version = REGISTER_PAGE_VERSION;
     page->zero = 0;
-    copy_words(page->gpr, s->gpr, GPR_COUNT);
+    put_runs(page, s); /* general registers, segments, cr0 to dr7 */
     page->rip = s->rip;
     page->rflags = s->rflags;
     if (live)
         fpu_read_low_xmm(page->xmm);
     else
         fpu_get_low_xmm(vp, page->xmm);
-    copy_words(page->segment, s->seg, sizeof(page->segment) / 8);
-    copy_words(&page->cr0, &s->cr0, 6);
     page->pending_interruption = s->event.valid ? pending_interruption_of(&s->event) : 0;
     page->interrupt_state = interrupt_state_of(s);
     page->instruction_emulation_hints = 0;
@@ -73,32 +65,10 @@ __attribute__((flatten)) void state_page_publish(struct vp *vp, bool live)
 }
 
 /*
- * The common case: general registers and rip, which need no look at the rest
- * of the state. Each field is read once. False: refused, nothing changed.
- */
-static bool take_simple(struct vp *vp, const struct hv_register_page *page, uint32_t dirty)
-{
-    struct vp_state *s = &vp->state;
-    if (dirty & HV_DIRTY_RIP) {
-        uint64_t rip = *(const volatile uint64_t *)&page->rip;
-        if (!rip_is_valid(s, rip))
-            return false;
-        s->rip = rip;
-        if (s->interrupt_shadow) { /* that of an instruction which is no longer the last */
-            vp_touch(vp);
-            s->interrupt_shadow = false;
-        }
-    }
-    if (dirty & HV_DIRTY_GENERAL)
-        copy_words(s->gpr, page->gpr, GPR_COUNT);
-    return true;
-}
-
-/*
  * Any classes. The page is copied once, up to the last field that can be taken,
  * and then the state as a whole must hold. False: refused, nothing changed.
  */
-static bool take_all(struct vp *vp, const struct hv_register_page *page, uint32_t dirty)
+bool state_page_take_all(struct vp *vp, const struct hv_register_page *page, uint32_t dirty)
 {
     struct hv_register_page copy;
     memcpy(&copy, page, offsetof(struct hv_register_page, cr0));
@@ -129,18 +99,11 @@ static bool take_all(struct vp *vp, const struct hv_register_page *page, uint32_
     return true;
 }
 
-static bool take_classes(struct vp *vp, const struct hv_register_page *page, uint32_t dirty)
-{
-    if (dirty & (HV_DIRTY_RFLAGS | HV_DIRTY_SEGMENTS | HV_DIRTY_XMM))
-        return take_all(vp, page, dirty);
-    return take_simple(vp, page, dirty);
-}
-
 /* Takes in what a writer left in the page of a stopped VP. Lock: page_lock. */
 static inline bool take(struct vp *vp, const struct hv_register_page *page)
 {
     uint32_t dirty = *(const volatile uint32_t *)&page->dirty;
-    return dirty == 0 || take_classes(vp, page, dirty);
+    return dirty == 0 || state_page_take_classes(vp, page, dirty);
 }
 
 bool state_page_consume(struct vp *vp)
@@ -215,12 +178,9 @@ struct hv_message *state_page_message_begin(struct vp *vp, uint32_t type, size_t
     if (spn == SPN_NONE)
         return NULL;
     struct hv_message *m = page_ptr(spn);
-    size_t words = payload_size / 8;
     m->header = (struct hv_message_header){
         .type = type, .payload_size = (uint8_t)payload_size, .sender = vp->partition->id};
-    for (size_t i = words; i < vp->message_words; i++)
-        ((uint64_t *)&m->payload)[i] = 0;
-    vp->message_words = (uint8_t)words;
+    clear_tail(vp, m, payload_size);
     return m;
 }
 

@@ -7,20 +7,17 @@
 
 #include "hypercalls/fake/machine.h"
 
-#define fpu_save         real_fpu_save
-#define fpu_restore      real_fpu_restore
-#define fpu_read_low_xmm real_fpu_read_low_xmm
-#define say              real_say
+#define fpu_save    real_fpu_save
+#define fpu_restore real_fpu_restore
+#define say         real_say
 #include "hv/base/console.c" /* NOLINT(bugprone-suspicious-include): some get other names */
 #include "hv/model/fpu.c"    /* NOLINT(bugprone-suspicious-include) */
 #undef fpu_save
 #undef fpu_restore
-#undef fpu_read_low_xmm
 #undef say
 
 void fpu_save(struct vp *vp);
 void fpu_restore(struct vp *vp);
-void fpu_read_low_xmm(void *to96);
 void say(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 bool fake_trace;
