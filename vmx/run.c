@@ -1,4 +1,5 @@
 /* VT-x: one run of a VP: entry, exit, and the exit's decoding into struct exit. */
+#include "vmx/fast.h"
 #include "vmx/vmx.h"
 
 #include "hv/base/console.h"
@@ -303,7 +304,7 @@ static inline void write_hot(struct vp *vp)
  * does for done; vmx_not_entered knows from v->attempt what is to be taken
  * back. The next run comes here again, to find that it was right.
  */
-static NOINLINE void prepare(struct vp *vp, struct exit *exit, uint16_t windows)
+static NOINLINE void prepare(struct vp *vp, struct exit *exit)
 {
     struct vmx_vp *v = vmx_of(vp);
     bool launched = vp->launched;
@@ -311,7 +312,7 @@ static NOINLINE void prepare(struct vp *vp, struct exit *exit, uint16_t windows)
     if (vp->flush)
         flush(vp);
     vmx_ask_for_windows(vp);
-    v->windows = windows;
+    v->windows = windows_wanted(vp);
     if (v->halted && vp->state.rip != v->last_rip)
         vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
     else if (v->halted)
@@ -337,23 +338,14 @@ static NOINLINE void prepare(struct vp *vp, struct exit *exit, uint16_t windows)
 
 void vmx_run(struct vp *vp, struct exit *exit)
 {
-    struct vmx_vp *v = vmx_of(vp);
-    uint16_t windows;
-    __builtin_memcpy(&windows, &vp->want_interrupt_window, sizeof(windows));
     bool plain = !vp->flush && !vp->state.event.valid;
-    if (plain && windows == v->windows) {
+    if (plain && has_same_windows(vp)) {
         write_hot(vp);
         vmx_resume(vp, exit);
-    } else if (plain && windows == 0 && v->windows == WINDOWS_LAUNCH) {
-        v->windows = WINDOWS_UNKNOWN;
-        v->attempt = ATTEMPT_LAUNCH;
-        vp->launched = true;
+    } else if (plain && is_plain_launch(vp)) {
         write_hot(vp);
         vmx_launch(vp, exit);
     } else {
-        prepare(vp, exit, windows);
+        prepare(vp, exit);
     }
 }
-_Static_assert(offsetof(struct vp, want_nmi_window) ==
-                   offsetof(struct vp, want_interrupt_window) + 1,
-               "both windows are compared at once");

@@ -1,4 +1,5 @@
 /* VT-x: moving a VP's state between struct vp_state, the VMCS and the processor. */
+#include "vmx/fast.h"
 #include "vmx/vmx.h"
 
 #include "hv/base/panic.h"
@@ -43,16 +44,6 @@ static __attribute__((noinline)) void switch_msrs(struct vp *vp, struct vmx_cpu 
     cpu->msr_set = vmx_of(vp)->msr_set;
 }
 
-/* The VP's values have changed: a number for them. */
-static void number_msrs(struct vp *vp)
-{
-    static uint64_t last;
-    const struct vp_state *s = &vp->state;
-#define OR(member, NAME, check) s->member |
-    bool zero = (VP_MSRS_SYSCALL(OR) s->tsc_aux) == 0;
-    vmx_of(vp)->msr_set = zero ? 0 : __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
-}
-
 /* The place of an MSR whose writes exit only so that switching need not read it; NULL: none. */
 static uint64_t *switched_msr(struct vp_state *s, uint32_t msr, enum switched *which)
 {
@@ -78,7 +69,7 @@ enum msr_result vmx_write_switched_msr(struct vp *vp, uint32_t msr, uint64_t val
     if (!wrmsr_safe(msr, value))
         return MSR_FAULT;
     cpu->msrs[which] = *place = value;
-    number_msrs(vp);
+    vmx_number_msrs(vp);
     cpu->msr_set = vmx_of(vp)->msr_set;
     return MSR_DONE;
 }
@@ -111,38 +102,8 @@ static void write_unswitched(struct vp *vp, struct vmx_cpu *cpu)
     const struct vp_state *s = &vp->state;
     write_cr2(s->cr2);
     write_dr6((uint32_t)s->dr6);
-    if (cpu->msr_set != vmx_of(vp)->msr_set || cpu->msrs[SW_KERNEL_GS_BASE] != s->kernel_gs_base)
+    if (switched_msrs_differ(vp, cpu))
         switch_msrs(vp, cpu);
-}
-
-/* What else an unusable segment has is undefined. */
-static __attribute__((noinline)) void read_unusable(struct vp_state *s)
-{
-    for (unsigned i = 0; i < SEG_COUNT; i++)
-        if (vmread(VMCS_GUEST_ES_AR + 2 * i) & SEGMENT_UNUSABLE)
-            s->seg[i].attributes &= (uint16_t) ~(SEGMENT_PRESENT | ~SEGMENT_AR_MASK);
-}
-
-/* VMREAD stores 64 bits: each field after the base spills into what is read after it, the last
-   segment's into what comes behind it. */
-static inline __attribute__((always_inline)) void
-read_segments(struct vp_state *s, enum segment_index first, enum segment_index last)
-{
-    _Static_assert(offsetof(struct vp_state, gdtr) == offsetof(struct vp_state, seg[SEG_COUNT]),
-                   "what comes after the segments");
-    uint64_t any = 0;
-#pragma GCC unroll 8
-    for (unsigned i = first; i <= last; i++) {
-        struct segment *seg = &s->seg[i];
-        vmread_to(VMCS_GUEST_ES_BASE + 2 * i, &seg->base);
-        vmread_to(VMCS_GUEST_ES_LIMIT + 2 * i, (uint64_t *)&seg->limit);
-        vmread_to(VMCS_GUEST_ES_SELECTOR + 2 * i, (uint64_t *)&seg->selector);
-        uint64_t ar = vmread(VMCS_GUEST_ES_AR + 2 * i);
-        seg->attributes = (uint16_t)ar;
-        any |= ar;
-    }
-    if (any & SEGMENT_UNUSABLE)
-        read_unusable(s);
 }
 
 /* What is not present is unusable, but for CS and TR, which must be usable: the entry fails. */
@@ -309,7 +270,7 @@ void vmx_load(struct vp *vp)
     vmwrite(VMCS_TSC_OFFSET, s->tsc_offset);
     if (vp->first)
         write_cr8(s->cr8 & 0xF);
-    number_msrs(vp);
+    vmx_number_msrs(vp);
     write_unswitched(vp, vmx_cpu_here());
 }
 
