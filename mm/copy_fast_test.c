@@ -99,7 +99,7 @@ static void word(const struct space *space, gpa_t gpa)
     uint64_t value = unit_random(), now = 0;
     bool there = copy_translate(space, gpa, MAP_READ | MAP_WRITE) != NULL;
     assert_int_equal(guest_output_writable(space, gpa, sizeof(value)), there);
-    assert_int_equal(guest_write_output(space, gpa, &value, sizeof(value)), there);
+    assert_int_equal(guest_write_word(space, gpa, value), there);
     if (there) {
         memcpy(&now, copy_translate(space, gpa, MAP_READ), sizeof(now));
         assert_int_equal(now, value);
