@@ -39,15 +39,22 @@ static void on_cpuid(struct cpu *cpu, struct vp *vp)
     vp_advance(vp, cpu->exit.insn_length);
 }
 
+/* Tells the parent if it has asked for the MSR; write: the instruction is WRMSR. */
+static bool msr_is_intercepted(struct cpu *cpu, struct vp *vp, uint32_t msr, bool write)
+{
+    if (!vp->partition->intercepts_msrs ||
+        !intercept_installed(vp->partition, HV_INTERCEPT_MSR, msr, write ? 2 : 1))
+        return false;
+    intercept_msr(cpu, vp, write);
+    return true;
+}
+
 static void on_rdmsr(struct cpu *cpu, struct vp *vp)
 {
     uint64_t *gpr = vp->state.gpr;
     uint32_t msr = (uint32_t)gpr[RCX];
-    if (vp->partition->intercepts_msrs &&
-        intercept_installed(vp->partition, HV_INTERCEPT_MSR, msr, 1)) {
-        intercept_msr(cpu, vp, false);
+    if (msr_is_intercepted(cpu, vp, msr, false))
         return;
-    }
     uint64_t value;
     if (!msr_read(vp, msr, &value)) {
         inject_gp(vp);
@@ -62,11 +69,8 @@ static void on_wrmsr(struct cpu *cpu, struct vp *vp)
 {
     const uint64_t *gpr = vp->state.gpr;
     uint32_t msr = (uint32_t)gpr[RCX];
-    if (vp->partition->intercepts_msrs &&
-        intercept_installed(vp->partition, HV_INTERCEPT_MSR, msr, 2)) {
-        intercept_msr(cpu, vp, true);
+    if (msr_is_intercepted(cpu, vp, msr, true))
         return;
-    }
     enum msr_result result = msr_write(vp, msr, gpr[RDX] << 32 | (uint32_t)gpr[RAX]);
     if (result == MSR_FAULT)
         inject_gp(vp);

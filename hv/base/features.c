@@ -13,19 +13,21 @@ static bool has_extended_leaf(uint32_t leaf)
     return cpuid(0x80000000, 0).eax >= leaf;
 }
 
+/* MAXPHYADDR, SDM 4.1.4. */
+static uint8_t widest_address(void)
+{
+    return has_extended_leaf(0x80000008) ? (uint8_t)cpuid(0x80000008, 0).eax : 36;
+}
+
 uint8_t physical_address_bits(void)
 {
-    uint8_t bits = 36;
-    if (has_extended_leaf(0x80000008))
-        bits = (uint8_t)cpuid(0x80000008, 0).eax;
-    return bits > 48 ? 48 : bits;
+    return (uint8_t)min_u64(widest_address(), 48);
 }
 
 uint64_t cr3_defined_bits(void)
 {
-    uint8_t bits = has_extended_leaf(0x80000008) ? (uint8_t)cpuid(0x80000008, 0).eax : 36;
     bool lam = cpuid(0, 0).eax >= 7 && (cpuid(7, 1).eax & LEAF_7_1_EAX_LAM);
-    return (BIT(bits) - 1) | (lam ? CR3_LAM : 0);
+    return (BIT(widest_address()) - 1) | (lam ? CR3_LAM : 0);
 }
 
 bool processor_tsc_is_invariant(void)

@@ -117,6 +117,14 @@ enum { VM_CR_LOCK = 1 << 3, VM_CR_SVM_DISABLED = 1 << 4 };
 enum { MTRR_CAP_FIXED = 1 << 8, MTRR_FIXED_ENABLE = 1 << 10, MTRR_ENABLE = 1 << 11 };
 #define MTRR_PHYSMASK_VALID BIT(11)
 
+/* State components, and offsets of the legacy area of FXSAVE and of the header (SDM 13.4). */
+#define XFEATURE_X87_SSE 3UL
+#define XFEATURE_AVX     BIT(2)
+#define XFEATURE_AVX512  (7UL << 5)
+#define XFEATURE_AMX     (3UL << 17)
+enum { XSAVE_FCW = 0, XSAVE_MXCSR = 24, XSAVE_XMM = 160, XSAVE_XSTATE_BV = 512 };
+enum { XSAVE_LEGACY_SIZE = 512, XSAVE_HEADER_SIZE = 64 };
+
 /* Entries of long-mode and PAE page tables, SDM 4.5. */
 #define PTE_PRESENT  BIT(0)
 #define PTE_WRITABLE BIT(1)

@@ -88,17 +88,12 @@ void time_init(void)
     if (tsc_frequency <= 10000000)
         tsc_frequency = 1000000000; /* no usable timer: say 1 GHz */
     tsc_per_50us = tsc_frequency / 20000;
-    /* 10^7 * 2^64 / frequency, by two 64-bit steps: frequency is above 10^7 on any real machine. */
-    uint64_t hertz = tsc_frequency, remainder = 10000000;
-    reference_scale = 0;
-    for (int bit = 63; bit >= 0; bit--) {
-        bool carry = remainder >> 63;
-        remainder <<= 1;
-        if (carry || remainder >= hertz) {
-            remainder -= hertz;
-            reference_scale |= 1UL << bit;
-        }
-    }
+    /* 10^7 * 2^64 / frequency: below 2^64, as the frequency is above 10^7. */
+    uint64_t remainder;
+    __asm__("div %4"
+            : "=a"(reference_scale), "=d"(remainder)
+            : "0"(0UL), "1"(10000000UL), "r"(tsc_frequency)
+            : "cc");
 }
 
 void delay_microseconds(uint64_t microseconds)

@@ -2,11 +2,7 @@
 #include "hv/machine/decode.h"
 
 enum opcode {
-    OP_ADD = 0x01,
-    OP_OR = 0x09,
-    OP_AND = 0x21,
-    OP_SUB = 0x29,
-    OP_XOR = 0x31,
+    OP_GROUP1_STORE = 0x01, /* bits 5:3 say which of group 1 */
     OP_GROUP1_IMM32 = 0x81,
     OP_GROUP1_IMM8 = 0x83,
     OP_XCHG = 0x87,
@@ -15,6 +11,11 @@ enum opcode {
     OP_MOV_FROM_OFFSET = 0xA1,
     OP_MOV_TO_OFFSET = 0xA3,
     OP_MOV_IMM = 0xC7,
+};
+
+/* Group 1 by its number, in an opcode or in ModRM (SDM appendix A). ADC, SBB and CMP are not done. */
+static const uint8_t group1[8] = {
+    DECODED_ADD, DECODED_OR, DECODED_NONE, DECODED_NONE, DECODED_AND, DECODED_SUB, DECODED_XOR,
 };
 
 struct cursor {
@@ -106,58 +107,18 @@ static bool skip_memory_operand(struct cursor *c, uint8_t modrm, bool address16)
     return true;
 }
 
-static bool group1_operation(unsigned extension, uint8_t *operation)
-{
-    switch (extension) {
-    case 0:
-        *operation = DECODED_ADD;
-        return true;
-    case 1:
-        *operation = DECODED_OR;
-        return true;
-    case 4:
-        *operation = DECODED_AND;
-        return true;
-    case 5:
-        *operation = DECODED_SUB;
-        return true;
-    case 6:
-        *operation = DECODED_XOR;
-        return true;
-    default:
-        return false;
-    }
-}
-
-static bool plain_operation(uint8_t opcode, uint8_t *operation)
+/* Of an opcode whose operands are memory and a register. */
+static uint8_t plain_operation(uint8_t opcode)
 {
     switch (opcode) {
-    case OP_ADD:
-        *operation = DECODED_ADD;
-        return true;
-    case OP_OR:
-        *operation = DECODED_OR;
-        return true;
-    case OP_AND:
-        *operation = DECODED_AND;
-        return true;
-    case OP_SUB:
-        *operation = DECODED_SUB;
-        return true;
-    case OP_XOR:
-        *operation = DECODED_XOR;
-        return true;
     case OP_XCHG:
-        *operation = DECODED_EXCHANGE;
-        return true;
+        return DECODED_EXCHANGE;
     case OP_MOV_STORE:
-        *operation = DECODED_STORE;
-        return true;
+        return DECODED_STORE;
     case OP_MOV_LOAD:
-        *operation = DECODED_LOAD;
-        return true;
+        return DECODED_LOAD;
     default:
-        return false;
+        return (opcode & 0xC7) == OP_GROUP1_STORE ? group1[opcode >> 3] : DECODED_NONE;
     }
 }
 
@@ -189,24 +150,20 @@ bool decode_memory_access(const uint8_t *bytes, unsigned count, enum decode_mode
 
     switch (opcode) {
     case OP_MOV_IMM:
-        if (extension != 0)
-            return false;
-        d->operation = DECODED_STORE;
+        d->operation = extension == 0 ? DECODED_STORE : DECODED_NONE;
         d->immediate = true;
         d->value = next_dword(&c);
         break;
     case OP_GROUP1_IMM32:
     case OP_GROUP1_IMM8:
-        if (!group1_operation(extension, &d->operation))
-            return false;
+        d->operation = group1[extension];
         d->immediate = true;
         d->value = opcode == OP_GROUP1_IMM8 ? (uint32_t)(int8_t)next_byte(&c) : next_dword(&c);
         break;
     default:
-        if (!plain_operation(opcode, &d->operation))
-            return false;
+        d->operation = plain_operation(opcode);
         break;
     }
     d->length = (uint8_t)c.at;
-    return !c.overrun;
+    return d->operation != DECODED_NONE && !c.overrun;
 }

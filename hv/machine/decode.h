@@ -5,6 +5,7 @@
 #include "hv/base/types.h"
 
 enum decoded_operation {
+    DECODED_NONE,
     DECODED_STORE,
     DECODED_LOAD,
     DECODED_OR,

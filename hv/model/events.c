@@ -10,6 +10,7 @@
 #include "hv/model/events.h"
 
 #include "hv/base/features.h"
+#include "hv/model/rules.h"
 
 enum { /* interrupt state */
        INTERRUPT_STATE_SHADOW = 1 << 0,
@@ -35,9 +36,10 @@ uint64_t pending_interruption_of(const struct event *event)
 {
     if (!event->valid)
         return 0;
-    return 1 | (uint64_t)event->type << 1 | (uint64_t)event->has_error << 4 |
-           (uint64_t)event->insn_length << 5 | (uint64_t)event->vector << 16 |
-           (uint64_t)event->error << 32;
+    return INTERRUPTION_PENDING | (uint64_t)event->type << INTERRUPTION_TYPE_SHIFT |
+           (event->has_error ? INTERRUPTION_ERROR : 0) |
+           (uint64_t)event->insn_length << INTERRUPTION_LENGTH_SHIFT |
+           (uint64_t)event->vector << 16 | (uint64_t)event->error << 32;
 }
 
 uint64_t interrupt_state_of(const struct vp_state *state)
@@ -68,38 +70,19 @@ bool exception_has_error_code(uint8_t vector)
 static bool make_event(const struct vp_state *s, unsigned type, uint64_t vector, bool has_error,
                        unsigned length, uint32_t error, struct event *event)
 {
-    if (vector > 0xFF || (type != EVENT_EXCEPTION && has_error))
-        return false;
-    switch (type) {
-    case EVENT_INTERRUPT:
-        break;
-    case EVENT_NMI:
-        if (vector != VECTOR_NMI)
-            return false;
-        break;
-    case EVENT_EXCEPTION:
-        if (vector > 31 || vector == VECTOR_NMI)
-            return false;
-        if (has_error != ((s->cr0 & CR0_PE) && exception_has_error_code((uint8_t)vector)) ||
-            error >> 15)
-            return false;
-        break;
-    case EVENT_SOFT_INTERRUPT:
-    case EVENT_PRIVILEGED_SOFT:
-    case EVENT_SOFT_EXCEPTION:
-        if (length == 0 || (type != EVENT_SOFT_INTERRUPT && vector > 31))
-            return false;
-        break;
-    default:
-        return false;
-    }
+    bool exception = type == EVENT_EXCEPTION;
+    bool soft = type == EVENT_SOFT_INTERRUPT || type == EVENT_PRIVILEGED_SOFT ||
+                type == EVENT_SOFT_EXCEPTION;
     *event = (struct event){.valid = true,
                             .type = (uint8_t)type,
                             .vector = (uint8_t)vector,
                             .has_error = has_error,
                             .insn_length = (uint8_t)length,
                             .error = has_error ? error : 0};
-    return true;
+    if (vector > 0xFF || !event_is_possible(event))
+        return false;
+    bool wants_error = exception && (s->cr0 & CR0_PE) && exception_has_error_code(event->vector);
+    return has_error == wants_error && !(exception && error >> 15) && !(soft && length == 0);
 }
 
 uint32_t pending_interruption_set(struct vp *vp, uint64_t value)

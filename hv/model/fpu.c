@@ -3,18 +3,6 @@
 
 #include "hv/base/string.h"
 
-#define XFEATURE_X87_SSE 3UL
-#define XFEATURE_AVX     (1UL << 2)
-#define XFEATURE_AVX512  (7UL << 5)
-#define XFEATURE_AMX     (3UL << 17)
-
-#define XSAVE_LEGACY_SIZE 512
-#define XSAVE_HEADER_SIZE 64
-#define OFFSET_FCW        0
-#define OFFSET_MXCSR      24
-#define OFFSET_XMM        160
-#define OFFSET_XSTATE_BV  512
-
 uint64_t xsave_features_first, xsave_features_child;
 uint64_t xsave_first_size;
 static bool have_xsave;
@@ -79,10 +67,10 @@ void fpu_reset(struct vp *vp)
 {
     memset(vp->xsave, 0, XSAVE_LEGACY_SIZE + XSAVE_HEADER_SIZE);
     uint8_t *area = vp->xsave;
-    *(uint16_t *)(area + OFFSET_FCW) = 0x37F;
-    *(uint32_t *)(area + OFFSET_MXCSR) = 0x1F80;
+    *(uint16_t *)(area + XSAVE_FCW) = 0x37F;
+    *(uint32_t *)(area + XSAVE_MXCSR) = 0x1F80;
     if (have_xsave)
-        *(uint64_t *)(area + OFFSET_XSTATE_BV) = XFEATURE_X87_SSE;
+        *(uint64_t *)(area + XSAVE_XSTATE_BV) = XFEATURE_X87_SSE;
     vp->state.xcr0 = 1;
     if (have_xsave)
         vp->xsave_features = vp->first ? xsave_features_first : xsave_features_child;
@@ -151,21 +139,21 @@ void fpu_restore(struct vp *vp)
 void fpu_get_xmm(const struct vp *vp, unsigned n, void *to16)
 {
     const uint8_t *area = vp->xsave;
-    if (have_xsave && !(*(const uint64_t *)(area + OFFSET_XSTATE_BV) & 2))
+    if (have_xsave && !(*(const uint64_t *)(area + XSAVE_XSTATE_BV) & 2))
         memset(to16, 0, 16);
     else
-        memcpy(to16, area + OFFSET_XMM + 16UL * n, 16);
+        memcpy(to16, area + XSAVE_XMM + 16UL * n, 16);
 }
 
 void fpu_set_xmm(struct vp *vp, unsigned n, const void *from16)
 {
     uint8_t *area = vp->xsave;
-    uint64_t *present = (uint64_t *)(area + OFFSET_XSTATE_BV);
+    uint64_t *present = (uint64_t *)(area + XSAVE_XSTATE_BV);
     if (have_xsave && !(*present & 2)) {
-        memset(area + OFFSET_XMM, 0, 16 * 16UL);
+        memset(area + XSAVE_XMM, 0, 16 * 16UL);
         *present |= 2;
     }
-    memcpy(area + OFFSET_XMM + 16UL * n, from16, 16);
+    memcpy(area + XSAVE_XMM + 16UL * n, from16, 16);
 }
 
 void fpu_get_low_xmm(const struct vp *vp, void *to96)

@@ -233,8 +233,9 @@ bool event_is_possible(const struct event *event)
     case EVENT_PRIVILEGED_SOFT:
     case EVENT_SOFT_EXCEPTION:
         return event->vector < 32 && event->vector != VECTOR_NMI;
-    case EVENT_INTERRUPT:
     case EVENT_NMI:
+        return event->vector == VECTOR_NMI;
+    case EVENT_INTERRUPT:
     case EVENT_SOFT_INTERRUPT:
         return true;
     default:

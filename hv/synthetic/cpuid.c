@@ -18,9 +18,6 @@
 
 #define EXTENDED 0x80000000u
 
-#define XFEATURES_AVX    0x04UL
-#define XFEATURES_AVX512 0xE0UL
-
 /* The words of the hypervisor's leaves. Their single bits have rows. */
 static struct cpuid_regs hypervisor_leaf(const struct vp *vp, uint32_t leaf)
 {
@@ -96,10 +93,10 @@ static uint32_t shown(struct vp *vp, const struct cpuid_row *row, uint32_t own)
         passed = true;
         break;
     case WITH_AVX:
-        passed = xsave_features_child & XFEATURES_AVX;
+        passed = xsave_features_child & XFEATURE_AVX;
         break;
     case WITH_AVX512:
-        passed = xsave_features_child & XFEATURES_AVX512;
+        passed = xsave_features_child & XFEATURE_AVX512;
         break;
     case TSC_ASKED:
         passed = !(privileges & PRIVILEGE_TSC_INVARIANT) || vp->partition->tsc_invariant;

@@ -1,8 +1,15 @@
-/* Vellum's own MSRs: the log level, and how often each processor left its guest, and why. */
+/*
+ * Vellum's own MSRs: the log level, and how often each processor left its guest, and why.
+ * What a guest says of its own end.
+ */
 #include "hv/synthetic/diagnostics.h"
 
 #include "hv/base/console.h"
 #include "hv/base/cpu.h"
+#include "hv/model/partition.h"
+#include "mm/copy.h"
+
+#define CRASH_MESSAGE_MAX PAGE_SIZE
 
 static const char *const kind_names[EXIT_KIND_COUNT] = {
     [EXIT_NOTHING] = "backend's own",
@@ -88,4 +95,43 @@ enum msr_result diagnostics_write(struct vp *vp, uint32_t msr, uint64_t value)
     else
         return MSR_FAULT;
     return MSR_DONE;
+}
+
+/* Prints `text` line by line, what is not printable as '?'. */
+static void print_crash_message(const struct vp *vp, char *text, size_t size)
+{
+    size_t start = 0;
+    for (size_t i = 0; i <= size; i++) {
+        bool end = i == size || text[i] == '\n' || text[i] == '\0';
+        if (!end) {
+            if (text[i] < ' ' || text[i] > '~')
+                text[i] = '?';
+            continue;
+        }
+        bool last = i == size || text[i] == '\0';
+        text[i] = '\0';
+        if (i > start)
+            say_error("partition %lu VP %u crashed: %s", vp->partition->id, vp->index,
+                      text + start);
+        start = i + 1;
+        if (last)
+            break;
+    }
+}
+
+void diagnostics_crash(const struct vp *vp, uint64_t control)
+{
+    const uint64_t *p = vp->crash_parameters;
+    if (!worth_a_line(&vp->partition->lines))
+        return;
+    if (control & HV_CRASH_CTL_MESSAGE) {
+        char text[CRASH_MESSAGE_MAX + 1];
+        size_t size = (size_t)min_u64(p[4], CRASH_MESSAGE_MAX);
+        if (guest_read(&vp->partition->space, p[3], text, size)) {
+            print_crash_message(vp, text, size);
+            return;
+        }
+    }
+    say_error("partition %lu VP %u crashed: parameters %lx %lx %lx %lx %lx", vp->partition->id,
+              vp->index, p[0], p[1], p[2], p[3], p[4]);
 }

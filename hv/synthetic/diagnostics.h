@@ -18,4 +18,7 @@ struct cpuid_regs diagnostics_leaf(uint32_t leaf);
 msr_reader diagnostics_read;
 msr_writer diagnostics_write;
 
+/* Prints what a VP tells by its crash MSRs; control: HV_CRASH_CTL_*. Not more than worth_a_line. */
+void diagnostics_crash(const struct vp *vp, uint64_t control);
+
 #endif

@@ -12,11 +12,9 @@
 #include "hv/machine/machine.h"
 #include "hv/model/dispatch.h"
 #include "hv/synthetic/diagnostics.h"
-#include "mm/copy.h"
 
-#define MSR_GPN(value)    ((value) >> PAGE_SHIFT)
-#define MSR_PAGE_ENABLE   1UL
-#define CRASH_MESSAGE_MAX PAGE_SIZE
+#define MSR_GPN(value)  ((value) >> PAGE_SHIFT)
+#define MSR_PAGE_ENABLE 1UL
 
 /*
  * Moves an overlay that an MSR controls to where `value` says (or away). The
@@ -131,45 +129,6 @@ void synthetic_pages_remove(struct partition *p)
     p->hypercall_msr = p->reference_tsc_msr = 0;
 }
 
-/* Prints `text` line by line, what is not printable as '?'. */
-static void print_crash_message(const struct vp *vp, char *text, size_t size)
-{
-    size_t start = 0;
-    for (size_t i = 0; i <= size; i++) {
-        bool end = i == size || text[i] == '\n' || text[i] == '\0';
-        if (!end) {
-            if (text[i] < ' ' || text[i] > '~')
-                text[i] = '?';
-            continue;
-        }
-        bool last = i == size || text[i] == '\0';
-        text[i] = '\0';
-        if (i > start)
-            say_error("partition %lu VP %u crashed: %s", vp->partition->id, vp->index,
-                      text + start);
-        start = i + 1;
-        if (last)
-            break;
-    }
-}
-
-static void report_crash(const struct vp *vp, uint64_t control)
-{
-    const uint64_t *p = vp->crash_parameters;
-    if (!worth_a_line(&vp->partition->lines))
-        return;
-    if (control & HV_CRASH_CTL_MESSAGE) {
-        char text[CRASH_MESSAGE_MAX + 1];
-        size_t size = (size_t)min_u64(p[4], CRASH_MESSAGE_MAX);
-        if (guest_read(&vp->partition->space, p[3], text, size)) {
-            print_crash_message(vp, text, size);
-            return;
-        }
-    }
-    say_error("partition %lu VP %u crashed: parameters %lx %lx %lx %lx %lx", vp->partition->id,
-              vp->index, p[0], p[1], p[2], p[3], p[4]);
-}
-
 static enum msr_result write_page_msr(struct vp *vp, uint32_t msr, uint64_t value)
 {
     bool ok;
@@ -216,7 +175,7 @@ static enum msr_result write_crash_parameter(struct vp *vp, uint32_t msr, uint64
 static enum msr_result write_crash_control(struct vp *vp, uint32_t msr, uint64_t value)
 {
     if (value & HV_CRASH_CTL_NOTIFY)
-        report_crash(vp, value);
+        diagnostics_crash(vp, value);
     return MSR_DONE;
 }
 
