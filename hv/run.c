@@ -94,9 +94,11 @@ static void serve_first(struct cpu *cpu, struct vp *vp)
     do {
         cpu->kicked = 0;
         full_barrier();
-        if (take_requests(vp, REQUEST_INIT))
+        /* Both at once: an INIT that comes now is later than a start-up IPI that is already here. */
+        uint32_t taken = take_requests(vp, REQUEST_INIT | REQUEST_SIPI);
+        if (taken & REQUEST_INIT)
             take_init(vp);
-        if (take_requests(vp, REQUEST_SIPI) && vp->wait_for_sipi)
+        if ((taken & REQUEST_SIPI) && vp->wait_for_sipi)
             start_up(vp);
         if (take_requests(vp, REQUEST_SUSPEND) && vp->explicit_suspend)
             park(cpu, vp);

@@ -66,6 +66,8 @@ static void request_targets(bool x2apic, uint32_t destination, uint32_t low, uin
             continue;
         if (request == REQUEST_SIPI)
             vp->sipi_vector = (uint8_t)low;
+        if (request == REQUEST_INIT) /* it undoes a start that has not happened yet */
+            __atomic_fetch_and(&vp->requests, ~(uint32_t)REQUEST_SIPI, __ATOMIC_SEQ_CST);
         vp_request(vp, request);
     }
 }
