@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Vellum. `make` builds build/vellum.elf and build/vellum.iso; see README.md. It prints a short line
 # for each file; `make V=1` prints the commands, `make -s` nothing.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ACPI tables: see boot/acpi.h. */
 #include "boot/acpi.h"
 

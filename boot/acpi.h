@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The processors of the machine, from the firmware's ACPI tables (ACPI 6.5, section 5.2). */
 #ifndef BOOT_ACPI_H
 #define BOOT_ACPI_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Processors from the MADT: good tables, damaged ones, tables cut anywhere. */
 /* unit: boot/acpi.c */
 #include "unit.h"

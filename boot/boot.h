@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the boot code hands to the rest. */
 #ifndef BOOT_BOOT_H
 #define BOOT_BOOT_H

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; Multiboot headers and the 32-bit entry: checks for long mode, builds early page
 ; tables, goes to C.
 ;

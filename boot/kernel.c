@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Multiboot 1 kernels: ELF, 32 and 64 bits, and the header's own addresses. See boot/kernel.h. */
 #include "boot/kernel.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A Multiboot 1 kernel in a file: where its parts go. Pure functions. */
 #ifndef BOOT_KERNEL_H
 #define BOOT_KERNEL_H

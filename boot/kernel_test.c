@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Kernels in files: whole, cut off at every length, hostile, and where they may go. */
 /* unit: boot/kernel.c boot/memmap.c */
 #include "unit.h"

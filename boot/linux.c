@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Linux bzImages: the setup header, the parameters, where they go. See boot/linux.h. */
 #include "boot/linux.h"
 

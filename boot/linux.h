@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A Linux bzImage as the first partition's kernel, started by the 64-bit boot
  * protocol when it has an entry for that, otherwise by the 32-bit one (Linux

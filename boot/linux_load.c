@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Loads a Linux kernel and its initrd into the first partition's memory and
  * leaves what the boot protocol wants: see boot/linux.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Linux kernels in files: whole, cut off at every length, hostile; where they go and with what. */
 /* unit: boot/linux.c boot/memmap.c */
 #include "unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Loads the first partition's kernel and leaves it what a Multiboot 1 loader
  * leaves (Multiboot Specification 0.6.96, 3.2 and 3.3).

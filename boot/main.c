@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From the loader's jump to hv_main. */
 #include "boot/acpi.h"
 #include "boot/options.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory maps: see boot/memmap.h. */
 #include "boot/memmap.h"
 

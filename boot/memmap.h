@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory maps: struct memory_map of boot/boot.h. Pure functions. */
 #ifndef BOOT_MEMMAP_H
 #define BOOT_MEMMAP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory maps with overlaps, holes and hostile ends. */
 /* unit: boot/memmap.c */
 #include "unit.h"

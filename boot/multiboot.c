@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the loader hands over, Multiboot 1 and 2: see boot/multiboot.h. */
 #include "boot/multiboot.h"
 

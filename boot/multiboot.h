@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Multiboot 1 (Multiboot Specification 0.6.96) and Multiboot 2 (2.0), and the
  * parsers of what a loader hands over. The parsers are pure: they see memory

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Fuzzer of everything that reads what a boot loader or the firmware left in
  * memory: Multiboot 1, Multiboot 2, ACPI, the command line, the memory map. The

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a loader hands over, whole, cut off at every length, and hostile. */
 /* unit: boot/multiboot.c boot/memmap.c */
 #include "unit.h"

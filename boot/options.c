@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hypervisor's own command line: see boot/options.h. */
 #include "boot/options.h"
 

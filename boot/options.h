@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hypervisor's own command line. Pure functions. */
 #ifndef BOOT_OPTIONS_H
 #define BOOT_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hypervisor's own command line. */
 /* unit: boot/options.c */
 #include "unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hypervisor's own page tables (SDM 4.5): see boot/paging.h. */
 #include "boot/paging.h"
 

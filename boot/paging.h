@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hypervisor's own page tables. */
 #ifndef BOOT_PAGING_H
 #define BOOT_PAGING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Where things go. The hypervisor keeps one range at the top of the RAM below
  * 4 GiB: image, what boot_alloc hands out, the first partition's pool. The

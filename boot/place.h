@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where things go: the hypervisor's memory, the modules, the image itself. */
 #ifndef BOOT_PLACE_H
 #define BOOT_PLACE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Starting the application processors: SDM 9.4.4, "MP initialization example". */
 #include "boot/memmap.h"
 #include "boot/paging.h"

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; The way of an application processor from its start-up IPI to hv_ap_main. The code between
 ; trampoline_start and trampoline_end is copied to a page below 640 KiB (boot/smp.c), which fills
 ; in the parameters at its end.

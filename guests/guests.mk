@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The bundled guests: one Multiboot kernel for each folder of guests/ with sources.
 #   build/guests/NAME.elf from guests/NAME/*.c *.asm, guests/lib and two files of hv/base/
 

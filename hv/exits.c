@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What happens after an exit. */
 #include "hv/exits.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What happens after an exit. */
 #ifndef HV_EXITS_H
 #define HV_EXITS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The first partition: its memory is the machine's, less ours; its VP n is processor n. */
 #include "hv/first.h"
 

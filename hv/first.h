@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The first partition: it owns the machine. */
 #ifndef HV_FIRST_H
 #define HV_FIRST_H

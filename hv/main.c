@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From the boot code to the first partition. */
 #include "hv/base/panic.h"
 #include "hv/base/time.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * MSRs that exit. The first partition reads and writes most MSRs without an exit; what is here
  * is what would show or touch the virtualization beneath it. A child has the few MSRs of its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* MSRs that exit. */
 #ifndef HV_MSR_H
 #define HV_MSR_H

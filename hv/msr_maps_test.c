@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The permission maps that both backends make of the MSR policy: for each MSR that has a bit
  * the bits are what its row says, and what is in no row is free for the first partition and

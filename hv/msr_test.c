@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The MSR policy: which accesses exit on which vendor, and what becomes of them, for each MSR of
  * each row and for those in none.

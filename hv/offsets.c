@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Not linked: compiled to assembly, from which the build makes build/offsets.inc for nasm. */
 #include "hv/base/cpu.h"
 #include "hv/model/vp.h"

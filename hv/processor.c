@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Setting up a processor for the hypervisor: record, GDT, TSS, IDT, control registers. */
 #include "hv/processor.h"
 

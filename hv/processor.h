@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Setting up a processor for the hypervisor. */
 #ifndef HV_PROCESSOR_H
 #define HV_PROCESSOR_H

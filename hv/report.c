@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a panic and a first partition that shuts down print: registers, control block, exits. */
 #include "hv/report.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a panic, and a first partition that shuts down, print. */
 #ifndef HV_REPORT_H
 #define HV_REPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The main loop: what each processor does all day. It runs cpu->current, acts on its
  * exit, and serves what others have asked of its VPs meanwhile.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The main loop. */
 #ifndef HV_RUN_H
 #define HV_RUN_H

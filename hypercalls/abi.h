@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The Microsoft hypercall ABI as Vellum speaks it, from the Hyper-V TLFS: codes, statuses,
  * registers and MSRs here, structures in abi_calls.h and abi_pages.h, each with its size and its

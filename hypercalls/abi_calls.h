@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What hypercalls take and return. Part of hypercalls/abi.h, which is what to include.
  * A list ("header; ... follow") stands behind its header without a gap.

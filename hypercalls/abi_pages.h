@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What state pages hold: the register page and the intercept messages. Part of
  * hypercalls/abi.h, which is what to include.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of all hypercalls, made from the rows of hypercalls/calls.h. */
 #include "hypercalls/table.h"
 

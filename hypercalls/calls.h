@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The list of all hypercalls: a row says everything about one. From the rows come the table and
  * its checks (hypercalls/calls.c), the handlers' prototypes (hypercalls/table.h), and the names

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The list of calls: each row says of its call what hypercalls/abi.h says, each
  * status has its name, and the debug line shows what was asked for.

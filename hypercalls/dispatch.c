@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The hypercall dispatcher (TLFS "Hypercall Interface"): everything that is the
  * same for each call of the table (hypercalls/calls.h). A handler sees its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Fuzzer of all hypercalls: the input is a sequence of them, with registers and
  * guest memory, by VPs of the first partition and of its children, on two

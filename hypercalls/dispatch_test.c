@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The checks that every hypercall has in common (hypercalls/abi.h's document,
  * TLFS "Hypercall Interface"), each in its place in the order, in every calling

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The short ways through the dispatcher. They only save instructions: without
  * this file hypercall() would be answer() of hypercalls/dispatch.c, with the

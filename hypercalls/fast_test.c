@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The short ways give what the plain way gives: the same random calls are made
  * twice on a fresh machine, once through hypercalls/fast.c and once past it, and

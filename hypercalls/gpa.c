@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A child's memory: MapGpaPages (0x4B), UnmapGpaPages (0x4C),
  * GetGpaPagesAccessStates (0xC9). A child's map holds pages of its parent's RAM;

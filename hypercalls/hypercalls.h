@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the rest of the hypervisor asks of the hypercall code. */
 #ifndef HYPERCALLS_HYPERCALLS_H
 #define HYPERCALLS_HYPERCALLS_H

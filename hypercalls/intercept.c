@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * InstallIntercept (0x4D): what of a child its parent wants to see. An access
  * mask of 0 takes an intercept away again.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The root's device interrupts: MapDeviceInterrupt (0x7C), UnmapDeviceInterrupt
  * (0x7D). Devices are the first partition's own and their interrupts go straight to

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The pool calls: DepositMemory (0x48), WithdrawMemory (0x49), GetMemoryBalance
  * (0x4A). A deposited page is stashed in the map of its depositor and of every

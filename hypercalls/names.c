@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The debug line: a hypercall's decoded input and its outcome, in words. */
 #include "hypercalls/table.h"
 

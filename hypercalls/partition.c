@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The partition tree, and the calls about a partition as a whole: 0x40, 0x41,
  * 0x44, 0x45, 0x47. (Finalizing and deleting: hypercalls/teardown.c.)

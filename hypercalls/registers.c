@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * GetVpRegisters (0x50) and SetVpRegisters (0x51): register names and the
  * neutral state of a VP.

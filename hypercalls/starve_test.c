@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Allocation failures at every allocation of HvCallMapVpStatePage and of a
  * partition's creation: each ends in INSUFFICIENT_MEMORY, and nothing has changed.

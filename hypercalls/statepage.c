@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * State pages: HvCallMapVpStatePage (0xE1), HvCallUnmapVpStatePage (0xE2). A page is a
  * frame of the target's pool that shows through one or two overlays; its life in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A short look at a pool for check_memory of hypercalls/statepage.c, which without it
  * looks at the maps each time and comes to the same (hypercalls/starve_test.c).

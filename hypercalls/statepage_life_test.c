@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The life of a register page: published when its VP stops, consumed when it
  * runs, refused where the processor would refuse; and the intercept page.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * HvCallMapVpStatePage and its counterpart: the placement table, and what bad
  * input gets, in which order.

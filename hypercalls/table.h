@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Private to hypercalls/: what one call looks like to its handler, and the
  * rows of the table of all calls (hypercalls/calls.c).

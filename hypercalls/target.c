@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a call is aimed at, as its row in hypercalls/calls.h says: a partition in a state,
  * a VP of it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The end of a partition: FinalizePartition (0x42), DeletePartition (0x43).
  *

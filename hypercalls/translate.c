@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * TranslateVirtualAddress (0x52).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * VPs of a child: CreateVp (0x4E), DeleteVp (0x4F), DispatchVp (0xC2). And the
  * root's own processors: AddLogicalProcessor (0x76), CreateVp for itself.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory that is handed out once, at boot, and never given back. */
 #include "mm/boot_memory.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The range of memory that the hypervisor keeps, while it starts: what is handed out of it,
  * and where the image lies in it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Copies between guest memory and the hypervisor, page by page. What each processor
  * remembers of the pages that it used last is mm/copy_fast.c's.

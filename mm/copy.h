@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The only way the hypervisor touches guest memory. Addresses are GPAs of the
  * given space; a range may cross pages. The translation is looked up and used

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The pages that each processor used last: the 32 that it read from and the one that it wrote
  * to, good as long as nothing has changed in their space. Without them copy_find would be

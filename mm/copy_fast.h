@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Short ways of mm/copy.h: what a processor remembers of the pages that it used last
  * (mm/copy_fast.c), and words in the page that it wrote last, which is what most

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What is remembered changes nothing: two spaces whose maps change at random, two processors,
  * copies of every kind; each must come to what translating byte by byte comes to.

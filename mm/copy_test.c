@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Guest copies: every length and alignment, across pages of every size, and
  * what must be refused: what is not there, not permitted, or no memory.

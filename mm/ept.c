@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Extended page tables, SDM 29.3.2 "EPT Translation Mechanism". */
 #include "mm/slpt.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* EPT entries bit by bit, SDM 29.3.2 tables 29-1 to 29-7. */
 /* unit: mm/ept.c mm/slpt.c mm/pool.c mm/frame.c */
 #include "unit.h"

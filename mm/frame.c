@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The frame table: one record for each frame of RAM. */
 #include "mm/frame.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Every 4 KiB frame of RAM has one record: who owns it, what it is used for,
  * how many child maps it appears in. Frames without a record (MMIO, holes)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The frame table: records, clipping, what lies beyond. */
 /* unit: mm/frame.c */
 #include "unit.h"

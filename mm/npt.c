@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Nested page tables, APM volume 2, 15.25: long-mode page tables of the host.
  * Needs EFER.NXE on in the host. Every entry is a user one, because a guest's

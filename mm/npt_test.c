@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* NPT entries bit by bit, APM volume 2, 5.3.3 and 15.25. */
 /* unit: mm/npt.c */
 #include "unit.h"

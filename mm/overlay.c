@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Overlays: a list per space, and under each what it covers. */
 #include "mm/overlay.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * An overlay puts a hypervisor's page over a GPN of a space, whatever lies
  * there, and takes it away again. Everything that appears in a guest's memory

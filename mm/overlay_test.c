@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Overlays over every kind of thing, and their disappearance: what was there is
  * back exactly, memory running out changes nothing, numbers are reused.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pools: a free list through the frame records, so that free frames are never touched. */
 #include "mm/pool.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A partition's pool of frames. What the hypervisor needs for a partition (VP
  * structures, second-level tables, state pages) comes from that partition's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pools: every page accounted for, zeroed, and given back to the right one. */
 /* unit: mm/pool.c mm/frame.c */
 #include "unit.h"

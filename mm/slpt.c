@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The walker. An entry is one of four things: empty (exactly 0), a table, a
  * leaf in the format of the space, or a stash: not present in either format,

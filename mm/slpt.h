@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Second-level page tables: one walker over 4 levels, EPT (SDM 29.3) and NPT
  * (APM 15.25) as two formats.

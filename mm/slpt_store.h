@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Every access to an entry of a second-level table that a processor may be
  * walking. One 64-bit access each: a guest on another processor sees the value

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The walker against an independent one (reference_walk.h) and against a model,
  * for both formats: what each function does. That no write passes through a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Every write to a table is looked at: right after it, each watched GPN is
  * walked as a processor would, and has its old translation or its new one;

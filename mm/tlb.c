@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Generations: who may still hold which translations, and getting rid of them. */
 #include "mm/tlb.h"
 

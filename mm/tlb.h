@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Unmapped means unreachable. Whoever makes a translation of a space narrower
  * calls tlb_shootdown before the frame gets another use; afterwards no

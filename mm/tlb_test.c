@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Generations and kicks. Fake processors; a kick calls the test, which then
  * plays the kicked processor. At the end two threads play for real.

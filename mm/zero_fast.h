@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A page of zeros, which each new frame of a pool is: memset(page, 0, PAGE_SIZE) in fewer steps. */
 #ifndef MM_ZERO_FAST_H
 #define MM_ZERO_FAST_H

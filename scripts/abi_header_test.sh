@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Tests, printed as TAP, that hypercalls/abi.h is what a VMM's author can take as it is: it compiles
 # alone as C and as C++ by gcc and clang, for 32 and 64 bits, in the tree and where `make install`
 # puts it, and notices when a structure is not laid out as the interface says.

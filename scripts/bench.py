@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What an exit costs, in instructions, on Bochs (VT-x and AMD-V) and on QEMU's instruction count.
 
 Boots guests/bench on each machine, prints its figures beside those of KVM and

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """`make bench-linux`: what Linux loses on Vellum, beside the same kernel on the same bare machine.
 
 Debian's stock kernel runs the loops of guests/linux/work.c on QEMU

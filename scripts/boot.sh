@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Boots a Multiboot kernel or a Linux bzImage as Vellum's first partition.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)

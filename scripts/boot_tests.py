@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """How Vellum boots, refuses and ends, on every machine: the boot tests, printed as TAP.
 
   scripts/boot_tests.py [--only PATTERN] [--list] [--jobs N] [GROUP]...

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Tests of the Makefile, printed as TAP: what `make` prints, and the compilation database.
 set -u
 cd "$(dirname "$0")/.." || exit 2

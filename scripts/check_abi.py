@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Compares the interface as it is documented with the source.
 
   scripts/check_abi.py

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Holds the layers of the hypervisor: who may include whom, and no circles.
 
   scripts/check_layers.py [--counts] [TREE]

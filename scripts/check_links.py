@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Do the documents point at what is there? Prints each link, anchor or path that does not.
 
   scripts/check_links.py [FILE]...     all documents (*.md) of the tree when none is given

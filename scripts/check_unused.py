@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Finds the dead names of the hypervisor's image, and names that the whole image need not see.
 
   scripts/check_unused.py

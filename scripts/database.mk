@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # `make compile_commands.json`: how each C file is compiled, for clangd, clang-tidy -p and editors.
 # Once each: what the image and a unit test share stands there as the image has it.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # The hypervisor in gdb: starts QEMU, stopped before its first instruction, and a gdb with the
 # hypervisor's symbols that is connected to it.
 #

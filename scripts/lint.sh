@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # `make lint`: checks of form, printed as TAP. Exit status 0 when all hold.
 #   scripts/lint.sh [FILE]...     all sources when no file is given
 set -u
@@ -65,7 +66,7 @@ cppcheck_c() {
 }
 result "cppcheck finds nothing" "$(cppcheck_c "${image_c[@]}" "${host_c[@]}")"
 
-# The licence's line, where a file has one: the first that is not a #! line.
+# The licence's line: the first that is not a #! line.
 licence='^(/\* SPDX-License-Identifier: MIT \*/|[#;] SPDX-License-Identifier: MIT)$'
 beginning() { grep -vE '^#!|^[[:space:]]*$' "$1" | head -n "$2"; }
 first_comment() { # the first line that is neither #! nor the licence's is a comment
@@ -84,7 +85,7 @@ without_licence() {
     done
 }
 result "each file begins with a comment" "$(first_comment)"
-# result "each file names its licence" "$(without_licence)"
+result "each file names its licence" "$(without_licence)"
 result "no line is longer than 100 columns" "$(awk 'length($0) > 100 \
     { print FILENAME ":" FNR ": " length($0) " columns" }' "${c_files[@]}" "${headers[@]}" \
     $(pick '\.asm$') </dev/null)"
@@ -97,6 +98,7 @@ result "no conditional compilation inside a C file" "$(grep -nE '^[[:space:]]*#[
 
 result "each include goes down the layers, and none in a circle" "$(python3 scripts/check_layers.py 2>&1)"
 result "no name is dead, doubled or stale" "$(python3 scripts/check_unused.py 2>&1)"
+result "no document points at what is not there" "$(python3 scripts/check_links.py 2>&1)"
 result "the interface's manual, its lists and the source agree" "$(python3 scripts/check_abi.py 2>&1)"
 
 echo "1..$number"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Debian's stock kernel on Vellum.
 #   scripts/linux.sh fetch          gets kernel and busybox by apt, once, into build/linux
 #   scripts/linux.sh WHAT [options of boot.sh]

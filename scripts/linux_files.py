@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Takes a kernel and some of its modules out of Debian packages.
 
   scripts/linux_files.py OUT PACKAGE.tar... -- MODULE...

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What Linux complains of on Vellum and not on the same bare machine, printed as TAP.
 
   scripts/linux_log.py [options of scripts/linux.sh]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Makes an initramfs (cpio, "newc"): mkinitramfs.py OUT NAME=FILE ...
 
 Every file becomes an executable at that name. Folders, and /dev/console for

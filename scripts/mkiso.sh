@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Makes an ISO that boots the hypervisor and a first partition, from CD or USB stick.
 #
 #   scripts/mkiso.sh [--bios] [--multiboot1] OUT.iso "HVWORDS" KERNEL "CMDLINE"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Installs the Debian packages that the named groups need and that are missing.
 #   scripts/setup.sh [build] [qemu] [bochs] [iso] [test] [lint] [gdb]    (none: all but gdb)
 # Says what it installs; silent and without any rights when nothing is missing.

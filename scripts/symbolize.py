@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Puts functions and lines to the addresses in a console log of the hypervisor's.
 
   scripts/symbolize.py [--elf FILE] [LOG]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """A terminal device for an emulator's serial port, joined to standard input and output.
 
   scripts/terminal.py LINK COPY

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # `make run`, `make run-linux`, `make test`, `make lint`, `make bench`, `make fuzz`, and how the fuzz
 # targets are built: X_fuzz.c, for the build machine, by clang with libFuzzer. (Unit tests: scripts/unit.mk.)
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """`make test`: everything there is to test, two jobs at a time.
 
 Builds, then runs the checks of form (scripts/lint.sh), the unit tests and the

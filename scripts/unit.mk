@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Unit tests: x_test.c beside x.c, built for this machine with sanitizers.
 # `make unit` runs all, `make unit TEST=mm/slpt` one. A test names the sources it links in a line
 #     /* unit: x.c mm/pool.c */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Linked into every unit test. The globals and functions of other parts are
  * weak: a test that links the real ones gets those.

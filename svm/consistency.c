@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Why VMRUN refused: the rules over the VP's state (hv/model/rules.c), and here those over
  * the control half of the VMCB (APM 15.5.1).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The control half of a VMCB: what a VP's guest may do without an exit. */
 #include "svm/svm.h"
 

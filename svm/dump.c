@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The VMCB and the exit codes in words. */
 #include "svm/svm.h"
 

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; The world switch of AMD-V: void svm_world_switch(struct vp *vp, struct exit *exit, spa_t vmcb).
 ; It goes on in svm_exited(vp, exit) or svm_not_entered(vp, exit), which return to its caller.
 ; From the first VMLOAD to the second, gs: is the guest's. GIF is 0 all the way

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What is rare about an entry: a flush, injecting an event, waiting for the moment when
  * an interrupt or an NMI can be taken, and knowing when an NMI has ended.

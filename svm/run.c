@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Entering the guest, and turning an exit into a struct exit. */
 #include "svm/svm.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Entries and exits against a scripted processor: flushes, events, interrupt
  * shadows, windows, the end of an NMI, what is made of a refused entry.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A segment out of the VMCB. Plain, the inverse of to_vmcb in svm/state.c; every stop of a
  * child comes here, six times.

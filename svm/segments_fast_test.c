@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A segment as one word is what it is field by field. */
 /* unit: */
 #include "unit.h"

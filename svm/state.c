@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Register state between struct vp_state and the VMCB's save area. */
 #include "svm/segments_fast.h"
 #include "svm/svm.h"

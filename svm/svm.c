@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* AMD-V: is it there, is it complete, switching it on. */
 #include "svm/svm.h"
 

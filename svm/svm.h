@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * AMD-V: the virtual machine control block (APM volume 2, appendix B), its
  * enumerations, and what the files of this folder share.

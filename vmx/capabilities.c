@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * VT-x: the controls, one row each: who has it set, and why. What is missed on a
  * processor, the control words of a VP and the words of a refusal all come from

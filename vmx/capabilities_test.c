@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which controls a processor must have, and which a VP of each kind gets of what it has. */
 /* unit: vmx/capabilities.c */
 #include "unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Why a VM entry was refused: the rules over the VP's state (hv/model/rules.c), and
  * here those over what only a VMCS has (SDM 27.3.1).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* VT-x: the parts of a VMCS that are written once: controls, MSR bitmaps, host state. */
 #include "vmx/vmx.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* VT-x in words: exit reasons, VM-instruction errors, the whole VMCS field by field. */
 #include "vmx/vmx.h"
 

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; The VT-x world switch: loads the guest's general registers, enters, and when the
 ; guest exits goes on in the decoder (SDM 27, 28).
 %include "offsets.inc"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * VT-x: what is rare about an entry or an exit: injecting an event, waiting for
  * the moment when an interrupt or an NMI can be taken, and taking back what was

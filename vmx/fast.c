@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the short ways of vmx/fast.h leave for rare cases. */
 #include "vmx/fast.h"
 

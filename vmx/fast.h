@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Short ways of vmx/run.c and vmx/state.c. Without them vmx_run would be prepare,
  * each VMREAD would go through a register, and every change of the VP would look at

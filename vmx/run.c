@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* VT-x: one run of a VP: entry, exit, and the exit's decoding into struct exit. */
 #include "vmx/fast.h"
 #include "vmx/vmx.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* VT-x: moving a VP's state between struct vp_state, the VMCS and the processor. */
 #include "vmx/fast.h"
 #include "vmx/vmx.h"

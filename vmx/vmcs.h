@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* VT-x: the fields of the VMCS and the exit reasons, with their names (SDM appendices B and C). */
 #ifndef VMX_VMCS_H
 #define VMX_VMCS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* VT-x: is it there, is it enough, turn it on; and the backend's table. */
 #include "vmx/vmx.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * VT-x: numbers and structures of the SDM, volume 3 chapters 25 to 31 and
  * appendices A to C, and what the files of this folder share.

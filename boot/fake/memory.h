@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Fake physical memory for tests and fuzzers of the boot parsers. What a reader
  * returns is a copy of just the size that was asked for, and goes with the next

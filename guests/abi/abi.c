@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Every generic check and every status of the hypercall ABI, seen from a guest
  * of each role. Where two things are wrong at once, the earlier check's status

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Tests of the hypercall ABI, one file for each part of it. The number in a
  * test's text is the section of the contract: 1 calling, 2 MapVpStatePage, 5

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 1: the control word. */
 #include "guests/abi/abi.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 8: Vellum's own MSRs. */
 #include "guests/abi/abi.h"
 #include "hv/base/exit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 6: CPUID. */
 #include "guests/abi/abi.h"
 #include "hv/model/partition.h"

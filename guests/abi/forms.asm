@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; The hypercall opcode in real mode: out of long mode, down to real mode and back.
 
 %include "guests/lib/layout.inc"

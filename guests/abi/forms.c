@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 1: the calling forms, the registers they leave alone, and where the opcode is legal. */
 #include "guests/abi/abi.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 1: the GPAs of slow calls, and the fast form's limits. */
 #include "guests/abi/abi.h"
 

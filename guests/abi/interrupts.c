@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 7: a root's device interrupts, 0x7C and 0x7D. */
 #include "guests/abi/abi.h"
 #include "hv/base/arch.h"

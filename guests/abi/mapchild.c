@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 2: 0xE1 and 0xE2 of a child's VP, row by row. */
 #include "guests/abi/abi.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 5: depositing, withdrawing, mapping. */
 #include "guests/abi/abi.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 6: the synthetic MSRs. */
 #include "guests/abi/abi.h"
 #include "hv/model/partition.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Section 2, row 8, and section 5: what a host is told when its own pool is
  * empty. The pool is used up by mapping a state page at one place after another

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 5: creating partitions, their states and properties. */
 #include "guests/abi/abi.h"
 #include "hv/model/partition.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sections 1 and 5: who may call what. */
 #include "guests/abi/abi.h"
 

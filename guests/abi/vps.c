@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Section 5: VPs, their registers, dispatching, intercepts. */
 #include "guests/abi/abi.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What an exit costs, in TSC ticks. On Bochs, and on QEMU with an instruction
  * count, a tick is one instruction, and two runs agree to the digit. Each

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loops that are measured, and the child's programs (guests/bench/loops.asm). */
 #ifndef GUESTS_BENCH_BENCH_H
 #define GUESTS_BENCH_BENCH_H

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; The loops that guests/bench measures, and what its child runs.
 
 bits 64

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Children in real, protected and long mode: every intercept and its message,
  * the register page's life, registers, events, memory, dispatching.

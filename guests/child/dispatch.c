@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* DispatchVp: its decisions, several VPs on several processors, suspending, interrupts. */
 #include "guests/child/tests.h"
 #include "hv/model/vp.h"

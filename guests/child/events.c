@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Events that the parent injects: pending interruption and pending event registers. */
 #include "guests/child/tests.h"
 #include "hv/model/vp.h"

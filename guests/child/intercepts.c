@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* CPUID, MSR, halt, exception and triple-fault intercepts. */
 #include "guests/child/tests.h"
 #include "hv/model/vp.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* I/O port intercepts in every mode. */
 #include "guests/child/tests.h"
 #include "hv/model/vp.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The child's memory: unmapped and denied GPAs, map, unmap, large pages, A/D. */
 #include "guests/child/tests.h"
 #include "hv/model/vp.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The life of a child's register page: published, dirty classes, refused values. */
 #include "guests/child/tests.h"
 #include "hv/model/vp.h"

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; What the children of this guest run. Each program is copied to CHILD_CODE and
 ; stops by an intercept; `name` and `name_end` bound it, further labels name
 ; instructions whose place a message must give.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* GetVpRegisters and SetVpRegisters: every name, and what is refused. */
 #include "guests/child/tests.h"
 #include "hv/model/vp.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* MSRs and debug registers that are switched with the VP: each VP has its own. */
 #include "guests/child/tests.h"
 #include "hv/model/vp.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of the child guest share. */
 #ifndef GUESTS_CHILD_TESTS_H
 #define GUESTS_CHILD_TESTS_H

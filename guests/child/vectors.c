@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The vector state of parent and children is separate. */
 #include "guests/child/tests.h"
 #include "hv/model/vp.h"

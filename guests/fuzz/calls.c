@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Making one random hypercall: valid first, then perhaps broken in one place. */
 #include "guests/fuzz/fuzz.h"
 

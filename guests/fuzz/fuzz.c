@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Seeded random hypercalls on all processors at once. Most are valid but for a
  * detail, because nonsense is refused too early to reach anything. Command

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the two files of the fuzz guest share. */
 #ifndef GUESTS_FUZZ_FUZZ_H
 #define GUESTS_FUZZ_FUZZ_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The smallest bundled guest: says where it is, counts its processors, survives
  * an exception. Needs no hypervisor, so it also shows that a machine or an

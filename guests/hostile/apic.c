@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The local APIC's page by instructions that a driver would not use, and storms of
  * INIT, start-up and NMI commands between the processors. Ends the use of all

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A child that is hostile: to the hypervisor, and to the dispatch of its parent. */
 #include "guests/hostile/hostile.h"
 #include "hv/model/vp.h"

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; What a hostile child runs, at CHILD_CODE in long mode with an IDT of 32 gates
 ; to attack_stubs. Each attack ends at attack_done by a stop, with the vector of
 ; the exception that it raised, if any, at VECTOR.

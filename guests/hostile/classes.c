@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Each class of a register page, and the source list of MapGpaPages, changed by
  * another processor while the hypervisor takes them in. What was taken is asked

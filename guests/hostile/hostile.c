@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a malicious guest does: touching memory outside its own, virtualization instructions, bad
  * MSRs and control words, hypercall input and register pages that change while they are read.

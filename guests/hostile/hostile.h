@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of the hostile guest share. */
 #ifndef GUESTS_HOSTILE_HOSTILE_H
 #define GUESTS_HOSTILE_HOSTILE_H

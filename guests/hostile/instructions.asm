@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; Every VMX and SVM instruction, each followed by RET, in a table with names.
 
 bits 64

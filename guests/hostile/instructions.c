@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Virtualization instructions and registers, which this guest must not seem to have. */
 #include "guests/hostile/hostile.h"
 

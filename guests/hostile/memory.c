@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory that is not ours: the hypervisor's, and what was given away. */
 #include "guests/hostile/hostile.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* MSRs and control words that are wrong in every way. */
 #include "guests/hostile/hostile.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Input and register pages that another processor changes while they are read. */
 #include "guests/hostile/hostile.h"
 #include "hv/model/vp.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Places that a layered host may name for a child's state page, ordinary and odd:
  * "the host names a page of its own, as Linux's driver does". The covered page is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of the layered guest share. */
 #ifndef GUESTS_LAYERED_PLACES_H
 #define GUESTS_LAYERED_PLACES_H

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; The child: reads where RBX points, stops on a port, goes on.
 
 bits 64

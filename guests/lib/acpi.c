@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The little ACPI that guests need: find a table, power off. */
 #include "guests/lib/machine.h"
 #include "hv/base/arch.h"

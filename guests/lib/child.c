@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The single calls about a child, with the deposits that they need. */
 #include "guests/lib/child.h"
 

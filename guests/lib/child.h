@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Children of a bundled guest. First the single calls with deposits made as
  * Linux's driver makes them, then a whole child that is ready to run.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A whole child: memory, VPs, start in each processor mode, running, the end. */
 #include "guests/lib/child.h"
 #include "guests/lib/guest.h"

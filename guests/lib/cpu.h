@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Processors of a bundled guest: per-processor data, traps that a test can
  * survive, starting the others and running functions on them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The library of the bundled guests in one include. A guest is a folder of
  * guests/ with C and assembly files; it defines guest_main(), prints TAP and

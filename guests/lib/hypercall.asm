@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; Hypercalls with every register under control, from 64-bit and 32-bit code.
 
 %include "guests/lib/layout.inc"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Hypercalls of a bundled guest: set-up, per-processor pages, the usual forms. */
 #include "guests/lib/guest.h"
 #include "hv/base/string.h"

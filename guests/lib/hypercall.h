@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Calling the hypervisor from a bundled guest. */
 #ifndef GUESTS_LIB_HYPERCALL_H
 #define GUESTS_LIB_HYPERCALL_H

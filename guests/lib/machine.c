@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Multiboot 1 information, command line words, start and end of a run. */
 #include "guests/lib/machine.h"
 

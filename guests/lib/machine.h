@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The machine as a bundled guest finds it: Multiboot information, command line,
  * memory to allocate from, identity mapping, ACPI.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory of a bundled guest: free ranges, single pages, identity mapping. */
 #include "guests/lib/guest.h"
 #include "hv/base/string.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Starting the other processors of a guest and giving them work. */
 #include "guests/lib/guest.h"
 #include "hv/base/string.h"

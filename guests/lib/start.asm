@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; Entry of every bundled guest: from the Multiboot 1 state (32-bit protected
 ; mode, no paging) to C in long mode, with the first 4 GiB identity mapped. And
 ; the trampoline through which the other processors come the same way.

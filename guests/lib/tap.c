@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* TAP and printing for bundled guests. */
 #include "guests/lib/tap.h"
 

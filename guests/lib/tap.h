@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Test results on the serial console, as TAP: one line per test when it is
  * known, the plan at the end. Safe on every processor. Also plain printing.

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; Trap stubs of a bundled guest, and the calls that survive an exception.
 
 %include "guests/lib/layout.inc"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Descriptor tables, traps and what a test does with them. */
 #include "guests/lib/cpu.h"
 #include "guests/lib/tap.h"

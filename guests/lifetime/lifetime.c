@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * VPs, partitions and GPA ranges removed under a mapped state page, in every order, also while
  * the VP runs on another processor; the pools balance before and after.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of the lifetime guest share. */
 #ifndef GUESTS_LIFETIME_LIFETIME_H
 #define GUESTS_LIFETIME_LIFETIME_H

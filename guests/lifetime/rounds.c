@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Many lives: partitions created, run and destroyed, and state pages mapped and
  * unmapped under a VP that other processors dispatch at that moment. Nothing leaks.

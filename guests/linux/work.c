@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Work for a Linux that runs on Vellum: a static program of its initramfs, for the build
  * machine's compiler.

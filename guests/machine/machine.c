@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Proves that the first partition has the machine: every processor, all memory
  * but the hypervisor's, modules and command lines as they were given, device

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parts of the machine guest. Each prints its own results. */
 #ifndef GUESTS_MACHINE_H
 #define GUESTS_MACHINE_H

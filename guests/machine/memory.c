@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory as the first partition finds it. */
 #include "guests/lib/guest.h"
 #include "guests/machine/machine.h"

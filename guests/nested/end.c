@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end of a middle partition that has children, and how deep the tree may grow. */
 #include "guests/nested/tests.h"
 #include "hv/model/partition.h"

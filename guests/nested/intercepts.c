@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Intercepts at depth 2 arrive at the child's own parent, and nowhere else. */
 #include "guests/nested/tests.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Deposits that pass up the chain, and what a child loses when its parent loses it. */
 #include "guests/nested/tests.h"
 

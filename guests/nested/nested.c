@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A child that creates a child of its own, and that one another. Each is
  * long-mode code that makes hypercalls through its own hypercall page, with the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Commands to a node and hypercalls in its name. */
 #include "guests/nested/node.h"
 

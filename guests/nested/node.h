@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A partition of the tree that the nested guest grows. Each one runs the same
  * program (server.asm), which carries out one command after another: a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The placement table of 0xE1 with a middle partition as the caller, root-like or layered. */
 #include "guests/nested/tests.h"
 

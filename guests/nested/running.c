@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A child at depth 2 that runs while something happens to those below it. */
 #include "guests/nested/tests.h"
 

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; What every partition of the nested guest runs, at GPA 0x1000 of its own memory
 ; in long mode: turns its hypercall page on, then one command after another.
 ; A stop is an OUT; to go on, the parent moves RIP to server_take.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of the nested guest share: a middle partition and its child. */
 #ifndef GUESTS_NESTED_TESTS_H
 #define GUESTS_NESTED_TESTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Calls about a node by its parent: memory, registers, state pages, beginning and end. */
 #include "guests/nested/node.h"
 #include "hv/model/vp.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Overlays of every kind over RAM, inside large pages and over holes: what is
  * seen, what cannot be written, what is back afterwards, what is refused.

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; The child's side of the protocol: a loop that never leaves the guest.
 
 %define SHARED 0x100000         ; struct child_shared: phase, expected[2], checked, wrong value

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * No stale translation: while one processor reads a page without ever leaving
  * its guest, another maps over it, unmaps and remaps. After such a call has

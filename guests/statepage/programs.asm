@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; Programs of the statepage guest: the loop in which the sibling processor waits
 ; with known registers, and the child's code.
 

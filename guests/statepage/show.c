@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The tables of the statepage guest. */
 #include "guests/statepage/show.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Registers read beside registers expected, on the console. */
 #ifndef GUESTS_STATEPAGE_SHOW_H
 #define GUESTS_STATEPAGE_SHOW_H

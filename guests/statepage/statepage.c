@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The demonstration: HvCallMapVpStatePage from the guest's side. A register
  * page appears in guest memory for the caller itself, for its sibling processor

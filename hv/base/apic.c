@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The local APIC of this processor, as the hypervisor itself uses it. */
 #include "hv/base/apic.h"
 

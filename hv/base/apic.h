@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The local APIC of this processor, as the hypervisor itself uses it: to send its
  * kicks, to measure time, to see whether an interrupt waits. Registers are

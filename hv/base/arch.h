@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Single processor instructions as inline functions. */
 #ifndef HV_BASE_ARCH_H
 #define HV_BASE_ARCH_H

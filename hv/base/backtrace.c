@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The call chain of a panic: see hv/base/backtrace.h. */
 #include "hv/base/backtrace.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The call chain of a panic. The hypervisor is built without frame pointers and
  * unwind tables, so the stack is searched: each word on it that points right

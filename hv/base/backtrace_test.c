@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The search for return addresses, in code and on stacks that the test makes up. */
 /* unit: hv/base/backtrace.c */
 #include "unit.h"

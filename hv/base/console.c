@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The console: text formatting, and lines on a 16550 UART. */
 #include "hv/base/console.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The hypervisor's console: COM1, COM2 or nowhere. Every line it prints begins
  * with "vellum: ", so that it can be told from a guest's on the same port.

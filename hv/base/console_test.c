@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Formatting, beside the C library's for all that both know. */
 /* unit: hv/base/console.c */
 #include "unit.h"

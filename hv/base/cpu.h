@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One record per processor, reached through GS while the hypervisor runs. */
 #ifndef HV_BASE_CPU_H
 #define HV_BASE_CPU_H

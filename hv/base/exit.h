@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The neutral description of a VM exit. A backend decodes its own exit into
  * this; everything after that is common code.

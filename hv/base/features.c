@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What CPUID says of this machine's processors. */
 #include "hv/base/features.h"
 

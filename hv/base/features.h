@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What CPUID says of this machine's processors, where more than one place wants to know. */
 #ifndef HV_BASE_FEATURES_H
 #define HV_BASE_FEATURES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A spin lock. The hypervisor runs with interrupts off, so a holder is never
  * preempted; an NMI handler takes no lock.

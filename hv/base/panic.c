@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end of the road: see hv/base/panic.h. */
 #include "hv/base/panic.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end of the road: reason, exit, registers, control block, last exits, stop. */
 #ifndef HV_BASE_PANIC_H
 #define HV_BASE_PANIC_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * All RAM (and the first 4 GiB) is mapped at DIRECT_MAP_BASE in the
  * hypervisor's own address space. Unit tests build with another base and put

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The processor's numbers by name: registers, their bits, vectors, descriptors, page tables. */
 #ifndef HV_BASE_REGISTERS_H
 #define HV_BASE_REGISTERS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Processors: kicks, halting, NMIs. */
 #include "hv/base/smp.h"
 

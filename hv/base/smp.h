@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Processors: kicks, halting, NMIs. */
 #ifndef HV_BASE_SMP_H
 #define HV_BASE_SMP_H

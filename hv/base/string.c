@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Memory and string functions, also those that gcc calls by itself. Written as
  * string instructions, eight bytes at a time: emulators count every iteration.

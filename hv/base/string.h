@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The few memory and string functions that a freestanding image needs. */
 #ifndef HV_BASE_STRING_H
 #define HV_BASE_STRING_H

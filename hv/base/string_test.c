@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory and string functions, under other names, beside the C library's. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Time: everything is measured with the TSC, whose frequency is found at boot. */
 #include "hv/base/time.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Time: everything is measured with the TSC, whose frequency is found at boot. */
 #ifndef HV_BASE_TIME_H
 #define HV_BASE_TIME_H

@@ -1,3 +1,4 @@
+; SPDX-License-Identifier: MIT
 ; Interrupt and exception entry of the hypervisor itself, and the few routines
 ; whose faults are expected. Interrupts are off in the hypervisor: what arrives
 ; here is an NMI, a bug, or one of the *_safe instructions below.

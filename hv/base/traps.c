@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hypervisor's own exceptions and NMIs: see hv/base/traps.asm. */
 #include "hv/base/traps.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hypervisor's own exceptions and NMIs. */
 #ifndef HV_BASE_TRAPS_H
 #define HV_BASE_TRAPS_H

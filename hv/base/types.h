@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Types and small helpers that every file uses. */
 #ifndef HV_BASE_TYPES_H
 #define HV_BASE_TYPES_H

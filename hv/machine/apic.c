@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The local APIC belongs to the first partition. Every write is trapped, because an
  * INIT must never reach a processor and because the interrupt command register is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The local APIC as the first partition's own: what of its accesses is trapped.
  * Its VP n is on processor n, so all of these act on this processor's APIC.

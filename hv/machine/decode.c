@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A decoder for the few instructions that the hypervisor carries out for a guest. */
 #include "hv/machine/decode.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A decoder for the few instructions that the hypervisor carries out for a guest. */
 #ifndef HV_MACHINE_DECODE_H
 #define HV_MACHINE_DECODE_H

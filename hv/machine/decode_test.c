@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The instruction decoder: every form it takes, cut at every length, and nothing else. */
 /* unit: hv/machine/decode.c */
 #include "unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Device space above what was mapped at boot. */
 #include "hv/machine/device.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The first partition's device space. */
 #ifndef HV_MACHINE_DEVICE_H
 #define HV_MACHINE_DEVICE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The machine as a whole: reset, memory types. */
 #include "hv/machine/machine.h"
 

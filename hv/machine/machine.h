@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The machine as a whole. */
 #ifndef HV_MACHINE_MACHINE_H
 #define HV_MACHINE_MACHINE_H

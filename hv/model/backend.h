@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The line between common code and a vendor: one constant table per vendor,
  * chosen once at boot. No other file asks which vendor it is.

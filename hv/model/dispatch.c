@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Dispatching. Each processor runs one VP at a time, cpu->current. At the bottom
  * is the processor's VP of the first partition; a VP inside HvCallDispatchVp has

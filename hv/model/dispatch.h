@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dispatching a child's VP, and stopping VPs. */
 #ifndef HV_MODEL_DISPATCH_H
 #define HV_MODEL_DISPATCH_H

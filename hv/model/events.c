@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The event registers of a VP: pending interruption (0x10002), interrupt state
  * (0x10003), pending exception event (0x10004). Layouts: TLFS "Virtual

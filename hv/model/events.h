@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The event registers of a VP: pending interruption, interrupt state, pending event. */
 #ifndef HV_MODEL_EVENTS_H
 #define HV_MODEL_EVENTS_H

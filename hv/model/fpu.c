@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* x87, SSE, AVX state and the other registers that neither VMCS nor VMCB switches. */
 #include "hv/model/fpu.h"
 

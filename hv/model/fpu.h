@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* x87, SSE, AVX state and the other registers that neither VMCS nor VMCB switches. */
 #ifndef HV_MODEL_FPU_H
 #define HV_MODEL_FPU_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* XSAVE area sizes, what fits a page, XCR0 values, XMM registers in the area. */
 /* unit: hv/model/fpu.c hv/model/fpu_fast.c */
 #include "unit.h"

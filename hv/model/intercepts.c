@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stopping a child on an intercept, and telling its parent. */
 #include "hv/model/intercepts.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stopping a child on an intercept, and telling its parent. */
 #ifndef HV_MODEL_INTERCEPTS_H
 #define HV_MODEL_INTERCEPTS_H

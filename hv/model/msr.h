@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * MSR policy: one row for each MSR, or range, that is not left alone. From the rows come the maps
  * of both backends and what an access that exits does.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The tree of partitions. */
 #include "hv/model/partition.h"
 

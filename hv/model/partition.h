@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A partition: privileges, memory, VPs, children. */
 #ifndef HV_MODEL_PARTITION_H
 #define HV_MODEL_PARTITION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rules of an entry, one line each: who refuses, what breaks it, in which words. */
 #include "hv/model/rules.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a processor refuses to run: one list of rules over a VP's state. It answers
  * "may this be set" and "why was the entry refused".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Each rule of an entry, broken alone in each mode where that can be: how many are broken then,
  * in which words, and for whom. A rule of rules.c that is broken nowhere here fails the test.

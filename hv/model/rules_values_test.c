@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Values of registers by themselves, as the rules of an entry want them, and events. */
 /* unit: hv/model/rules.c */
 #include "unit.h"

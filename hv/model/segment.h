@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What follows from a VP's segments: the CPL, 64-bit code, the linear address of an
  * instruction. Their attributes by name: hv/base/registers.h.

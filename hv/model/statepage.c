@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The life of state pages: published when a VP stops, taken in when it is resumed.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The life of state pages between HvCallMapVpStatePage and HvCallUnmapVpStatePage. */
 #ifndef HV_MODEL_STATEPAGE_H
 #define HV_MODEL_STATEPAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a parent writes most often before it dispatches: general registers and rip. */
 #include "hv/model/statepage_fast.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Short ways of hv/model/statepage.c. Each does what is said of it in fewer instructions
  * (hv/model/statepage_fast_test.c) and says how many it saves in a dispatch that ends in an

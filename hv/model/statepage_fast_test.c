@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The short ways of state pages give what the plain ones give: random classes of random pages
  * taken in, random states put into a page field by field, messages of every length.

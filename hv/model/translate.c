@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The walk through a guest's own page tables: none, 32-bit with PSE, PAE, 4 and 5
  * levels. (SDM 4.3 to 4.6)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A guest's own page tables (SDM 4, APM 5). */
 #ifndef HV_MODEL_TRANSLATE_H
 #define HV_MODEL_TRANSLATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The address of an instruction that the processor has just fetched by itself. */
 #ifndef HV_MODEL_TRANSLATE_FAST_H
 #define HV_MODEL_TRANSLATE_FAST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The address of an instruction by the short walk and by the plain one, on random page
  * tables: the same where the tables are good, and the same wherever the plain one finds an

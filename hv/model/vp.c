@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Things done to a VP's neutral state. */
 #include "hv/model/vp.h"
 

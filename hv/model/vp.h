@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A virtual processor. */
 #ifndef HV_MODEL_VP_H
 #define HV_MODEL_VP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The registers of a VP that are MSRs, one row each: X(member, NAME, check). From a row come
  * the member of struct vp_state, the names HV_REGISTER_NAME and MSR_NAME, where each backend

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The registers of a virtual processor in a form that is no vendor's. */
 #ifndef HV_MODEL_VP_STATE_H
 #define HV_MODEL_VP_STATE_H

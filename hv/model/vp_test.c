@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Queued exceptions that combine, canonical addresses, stepping over an instruction, reset. */
 /* unit: hv/model/vp.c */
 #include "unit.h"

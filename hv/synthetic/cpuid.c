@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What CPUID says to a guest. The first partition sees the processor itself, less
  * virtualization; a child sees what it can use: both by the rows of cpuid_bits.c. Both see

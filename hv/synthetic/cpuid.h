@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What CPUID says to a guest. */
 #ifndef HV_SYNTHETIC_CPUID_H
 #define HV_SYNTHETIC_CPUID_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The bits of CPUID by name (SDM volume 2A, CPUID; APM volume 3, appendix E; TLFS 2.4). */
 #include "hv/synthetic/cpuid_bits.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The bits of CPUID by name: who is shown which, and what makes each true. The first
  * partition is shown the machine itself but for the rows of BOTH and FIRST; a child is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a child and the first partition are shown of a made-up processor. */
 /* unit: hv/synthetic/cpuid_bits.c */
 #include "unit.h"

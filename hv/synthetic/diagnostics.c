@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Vellum's own MSRs: the log level, and how often each processor left its guest, and why.
  * What a guest says of its own end.

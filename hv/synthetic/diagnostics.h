@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Vellum's own MSRs, for the first partition alone: what the hypervisor logs, and
  * what its exits cost, while a system runs. CPUID leaf VELLUM_LEAF says that they are there.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The hypervisor's own MSRs (TLFS "Overview of hypervisor registers"): identity,
  * hypercall page, time, reset, crash report; one row each, with its privilege.

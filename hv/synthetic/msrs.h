@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hypervisor's own MSRs, from 0x40000000 on. */
 #ifndef HV_SYNTHETIC_MSRS_H
 #define HV_SYNTHETIC_MSRS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hypervisor's own MSRs: the privilege of each, what is read and written, what is refused. */
 /* unit: hv/synthetic/msrs.c hv/synthetic/diagnostics.c mm/copy.c mm/copy_fast.c */
 /* unit: mm/overlay.c mm/tlb.c mm/slpt.c mm/ept.c mm/npt.c mm/pool.c mm/frame.c */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Hypercalls by a guest on the fake machine: see hypercalls/fake/calls.h. */
 #include "hypercalls/fake/calls.h"
 

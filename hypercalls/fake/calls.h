@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Hypercalls as a guest on the fake machine makes them, in slow form, and a child
  * to make them for. Everything by the VP of the processor in charge.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What must hold between two hypercalls: fake_check of hypercalls/fake/machine.h. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end of a run on the fake machine: everything goes, and all of it comes back. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small machine for tests: see hypercalls/fake/machine.h. */
 #define _GNU_SOURCE
 #include "hypercalls/fake/machine.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A small machine for tests of the hypercalls on the build machine: 8 MiB of
  * RAM, two processors, a backend that keeps everything in struct vp. All of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Two files of the hypervisor for the fake machine: the real ones, but for what
  * only the privileged may do. Vector registers stay in the VP's area, as if it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Seeds for hypercalls/dispatch_fuzz.c: the life of a child, of a layered host's
  * child, and of a child of a child.

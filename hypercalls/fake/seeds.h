@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the bytes of hypercalls/dispatch_fuzz.c mean, and good sequences of them. */
 #ifndef HYPERCALLS_FAKE_SEEDS_H
 #define HYPERCALLS_FAKE_SEEDS_H

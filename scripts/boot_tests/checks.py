@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the boot tests ask of a run of guests/machine."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the hypervisor says when it fails, and the tools for it: symbolize.py, gdb.sh."""
 import os
 import re

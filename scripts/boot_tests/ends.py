@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How a run ends: power-off, resets, exit statuses of scripts/boot.sh."""
 import os
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Files for the boot tests that are no good kernels, and some that are nearly so."""
 import random
 import struct

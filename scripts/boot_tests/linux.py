@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Debian's stock kernel: how it starts and ends, and what is refused in words."""
 import functools
 import os

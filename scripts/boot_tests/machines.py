@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Machines for the boot tests: started, watched until they end, looked at."""
 import dataclasses
 import itertools

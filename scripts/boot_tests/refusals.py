@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What cannot run gets one clear answer: bad kernels, missing features, too little memory."""
 import kernels
 from machines import IMAGE, bochs, grub_iso, kernel_arguments, make_iso, qemu

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Machines of every size: processors, memory, holes, no UART; kernels and modules of every kind."""
 import random
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """docs/first-guest.md as a reader follows it: its files, its commands, what it says they print."""
 import os
 import re

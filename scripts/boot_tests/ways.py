@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every way in: loaders, firmware, media."""
 import functools
 

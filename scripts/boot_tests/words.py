@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The hypervisor's command line."""
 from checks import memory_adds_up, runs_well
 from machines import Failure, kernel_arguments, qemu, read_text, scratch_file

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A second opinion on second-level tables for unit tests: walks as the manuals
  * say a processor does (SDM 29.3.2 and 29.3.3, APM 15.25), knows nothing of

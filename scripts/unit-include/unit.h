@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What every unit test needs: cmocka, fake RAM behind the direct map, fake
  * processors, random numbers that repeat. A panic is an assertion of cmocka's:

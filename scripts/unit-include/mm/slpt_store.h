@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Stands in for mm/slpt_store.h in unit tests: the same accesses, and a test
  * may look before each read (unit_entry_read) and after each write
