@@ -30,10 +30,10 @@ enum call_outcome {
 
 /* How a call runs and what it is aimed at; columns of hypercalls/calls.h. */
 enum call_how {
-    LOCKED = 1, /* under hv_lock */
-    SELF = 2,   /* it may be aimed at the caller's own partition */
-    CHILD = 4,  /* at a child of it */
-    VP = 8,     /* at a VP there. Oneself needs AccessVpRegisters then */
+    LOCKED = 1,                  /* under hv_lock */
+    SELF = 2,                    /* it may be aimed at the caller's own partition */
+    CHILD = 4,                   /* at a child of it */
+    VP = 8,                      /* at a VP there. Oneself needs AccessVpRegisters then */
     CREATED = PARTITION_CREATED, /* the partition must be in one of these states */
     INITIALIZED = PARTITION_INITIALIZED,
     FINALIZING = PARTITION_FINALIZING,
