@@ -136,7 +136,6 @@ static void load(void)
 
 static int set_up(void **state)
 {
-    (void)state;
     unit_ram(16);
     memset(phys_ptr(VMCB_SPA), 0, PAGE_SIZE);
     free(vp);
@@ -160,7 +159,6 @@ static int set_up(void **state)
 
 static void flushes_once(void **state)
 {
-    (void)state;
     vp->flush = true;
     kicked = true;
     enter(hypercalls);
@@ -181,7 +179,6 @@ static void flushes_once(void **state)
 
 static void clean_bits_follow_changes(void **state)
 {
-    (void)state;
     assert_int_equal(vmcb->clean, 0);
     enter(hypercalls);
     assert_int_equal(vmcb->clean, CLEAN_ALL);
@@ -201,7 +198,6 @@ static void clean_bits_follow_changes(void **state)
 
 static void lengths(void **state)
 {
-    (void)state;
     enter(hypercalls);
     assert_int_equal(last.kind, EXIT_HYPERCALL);
     assert_int_equal(last.insn_length, 3); /* no next RIP: as it is encoded */
@@ -215,7 +211,6 @@ static void lengths(void **state)
 
 static void shadow_ends_with_its_instruction(void **state)
 {
-    (void)state;
     enter(hypercalls);
     vmcb->interrupt_shadow = SHADOW_ACTIVE;
     enter(hypercalls);
@@ -239,7 +234,6 @@ static void shadow_ends_with_its_instruction(void **state)
 
 static void event_is_injected_once(void **state)
 {
-    (void)state;
     vp->state.event = (struct event){
         .valid = true, .type = EVENT_EXCEPTION, .vector = 14, .has_error = true, .error = 0x15};
     kicked = true;
@@ -261,7 +255,6 @@ static void interrupts_own_delivery(struct vmcb *v)
 
 static void interrupted_event_comes_back(void **state)
 {
-    (void)state;
     const struct event event = {
         .valid = true, .type = EVENT_SOFT_INTERRUPT, .vector = 0x80, .insn_length = 2};
     vp->state.event = event;
@@ -282,7 +275,6 @@ static void interrupts_guests_delivery(struct vmcb *v)
 
 static void guests_delivery_is_interrupted(void **state)
 {
-    (void)state;
     own_delivery = EVENT_VALID | EVENT_SOFT_INTERRUPT << EVENT_TYPE_SHIFT | 0x80;
     enter(interrupts_guests_delivery);
     assert_false(vp->state.event.valid);
@@ -301,7 +293,6 @@ static void guests_delivery_is_interrupted(void **state)
 
 static void impossible_event_is_refused(void **state)
 {
-    (void)state;
     static const struct event impossible[] = {
         {.valid = true, .type = 1, .vector = 3},
         {.valid = true, .type = 7},
@@ -326,7 +317,6 @@ static void inject_nmi(void)
 
 static void nmi_ends_behind_its_iret(void **state)
 {
-    (void)state;
     uint32_t before = vmcb->intercept1;
     inject_nmi();
     vp->want_nmi_window = true;
@@ -358,7 +348,6 @@ static void interrupted_before_iret(struct vmcb *v)
 
 static void stopped_step_begins_again(void **state)
 {
-    (void)state;
     inject_nmi();
     enter(reaches_iret);
     enter(interrupted_before_iret); /* the stack that IRET reads is not there */
@@ -373,7 +362,6 @@ static void stopped_step_begins_again(void **state)
 
 static void kicked_nmi_is_undone(void **state)
 {
-    (void)state;
     vp->state.event = (struct event){.valid = true, .type = EVENT_NMI, .vector = VECTOR_NMI};
     kicked = true;
     enter(hypercalls);
@@ -390,7 +378,6 @@ static void opens_window(struct vmcb *v)
 
 static void interrupt_window(void **state)
 {
-    (void)state;
     vp->want_interrupt_window = true;
     enter(opens_window);
     assert_int_equal(last.kind, EXIT_INTERRUPT_WINDOW);
@@ -407,7 +394,6 @@ static void interrupt_window(void **state)
 
 static void refused_state_is_kept(void **state)
 {
-    (void)state;
     vp->state.cr3 = 0x5000;
     load();
     enter(refuses);
@@ -429,7 +415,6 @@ static void fails_inside(struct vmcb *v)
 /* Software emulation: the code of a refused entry, but the guest has run. */
 static void failure_inside_is_gp(void **state)
 {
-    (void)state;
     svm_features.host_cr3 = 0xBAD;
     enter(fails_inside);
     assert_int_equal(last.kind, EXIT_GP);
@@ -440,7 +425,6 @@ static void failure_inside_is_gp(void **state)
 /* What VT-x refuses is refused, though VMRUN would take it. */
 static void impossible_segments(void **state)
 {
-    (void)state;
     static const struct {
         uint16_t cs, ss;
         bool protected, good;
@@ -462,7 +446,6 @@ static void impossible_segments(void **state)
 
 static void segments_survive(void **state)
 {
-    (void)state;
     vp->state.cr0 = CR0_PE;
     vp->state.seg[SEG_CS] = (struct segment){0, UINT32_MAX, 0x33, 0xA0FB};
     vp->state.seg[SEG_SS] = (struct segment){0, UINT32_MAX, 0x2B, 0xC0F3};
