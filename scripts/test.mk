@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# `make run`, `make run-linux`, `make test`, `make lint`, `make bench`, `make fuzz`, and how the fuzz
+# `make run`, `make run-linux`, `make test`, `make check`, `make lint`, `make bench`, `make fuzz`, and how the fuzz
 # targets are built: X_fuzz.c, for the build machine, by clang with libFuzzer. (Unit tests: scripts/unit.mk.)
 
 # What is missing on this machine is installed before anything is built; setup.sh says so.
@@ -16,6 +16,7 @@ setup-unit  := build test
 setup-fuzz  := build test
 setup-lint  := build test lint
 setup-test  := build iso qemu bochs test lint
+setup-check := build iso qemu bochs test
 SETUP := $(sort $(foreach goal,$(or $(MAKECMDGOALS),all),$(setup-$(goal))))
 ifneq ($(SETUP),)
 ifneq ($(shell scripts/setup.sh $(SETUP) >&2 || echo failed),)
@@ -59,6 +60,10 @@ host-tests: $(FUZZERS) $(UNIT_TESTS:%=$(UNIT_DIR)/%_test)
 test:
 	@BUILD=$(BUILD) python3 scripts/test.py
 
+# The quick part of it, minutes.
+check:
+	@BUILD=$(BUILD) python3 scripts/test.py --quick
+
 lint:
 	@scripts/lint.sh
 
@@ -83,4 +88,4 @@ bench-linux: $(BUILD)/vellum.elf
 bench: $(BUILD)/vellum.elf $(BUILD)/guests/bench.elf $(BUILD)/guests/hello.elf
 	@BUILD=$(BUILD) python3 scripts/bench.py
 
-.PHONY: host-tests test lint fuzz run run-linux bench bench-linux
+.PHONY: host-tests test check lint fuzz run run-linux bench bench-linux

@@ -9,9 +9,9 @@ but a fuzzer prints TAP; a missing plan, a bad exit status, a panic of the
 hypervisor or the time limit counts as one more failure. The last line is
 "N passed, N failed"; exit status 0 when nothing failed.
 
-  scripts/test.py [--only PATTERN] [--list] [--jobs N] [--fuzz SECONDS] [--no-build]
+  scripts/test.py [--quick] [--only PATTERN] [--list] [--jobs N] [--fuzz SECONDS] [--no-build]
 
-PATTERN is a regular expression on the job names that --list prints.
+--quick is `make check`, a part that takes minutes. PATTERN is a regular expression on the job names that --list prints.
 """
 import argparse
 import concurrent.futures
@@ -64,6 +64,10 @@ VARIANTS = {
 
 # Groups of scripts/boot_tests.py: loaders and firmware, machines, refusals, ends, the tutorial.
 BOOT_TESTS = ("ways", "sizes", "words", "refusals", "ends", "linux", "diagnosis", "tutorial")
+
+# `make check`, minutes: the unit tests, each guest somewhere, those of most of the interface everywhere.
+QUICK = (r"_test$|^(?!fuzz|stale).*-qemu$|^(abi-root|child|hostile|stale|statepage)-bochs-(intel|amd)$|"
+         r"^boot-words$|^linux-root$")
 
 FUZZ_SECONDS = 60
 UNIT_LIMIT = 300
@@ -362,6 +366,7 @@ def run_all(jobs, workers):
 
 def main():
     parser = argparse.ArgumentParser(description="Runs Vellum's tests.")
+    parser.add_argument("--quick", action="store_true", help="the part that takes minutes")
     parser.add_argument("--only", metavar="PATTERN", help="jobs whose names match")
     parser.add_argument("--list", action="store_true", help="print the jobs' names")
     parser.add_argument("--jobs", type=int, default=2, help="at a time (2)")
@@ -372,8 +377,8 @@ def main():
     os.chdir(ROOT)
 
     jobs = all_jobs(options.fuzz)
-    if options.only:
-        jobs = [job for job in jobs if re.search(options.only, job.name)]
+    for pattern in (QUICK if options.quick else None, options.only):
+        jobs = [job for job in jobs if not pattern or re.search(pattern, job.name)]
     if options.list:
         for job in jobs:
             print(job.name)
