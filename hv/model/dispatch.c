@@ -69,6 +69,10 @@ void begin_dispatch(struct cpu *cpu, struct vp *parent, struct vp *child, gpa_t 
 {
     child->dispatch_output = output;
     child->dispatched_by_code64 = code64;
+    /* What the guest has invalidated elsewhere since it was here last is still cached here. */
+    if (child->last_cpu != cpu)
+        child->flush = true;
+    child->last_cpu = cpu;
     bool accepted = state_page_consume(child);
     uint64_t now = rdtsc();
     switch_from(parent, now);

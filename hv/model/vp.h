@@ -68,6 +68,7 @@ struct vp {
     volatile uint32_t requests;     /* enum vp_request */
     volatile bool running;          /* some processor has it in its dispatch stack */
     struct cpu *volatile cpu;       /* which one, while running */
+    const struct cpu *last_cpu;     /* of a child's: where it ran last */
     struct vp *dispatcher;          /* the parent's VP inside HvCallDispatchVp */
     bool dispatched_by_code64;      /* that call was made in 64-bit mode */
     gpa_t dispatch_output;          /* where that call's output goes */

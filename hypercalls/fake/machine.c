@@ -51,7 +51,6 @@ static unsigned tlb_next;
 
 static void vp_nothing(struct vp *vp)
 {
-    (void)vp;
 }
 
 static bool in_kernel64(struct vp *vp)
@@ -199,19 +198,15 @@ uint64_t tsc_to_100ns(uint64_t tsc)
 
 void apic_reset_here(struct vp *vp)
 {
-    (void)vp;
 }
 
 void cpu_wait(struct cpu *cpu)
 {
-    (void)cpu;
     panic("the main loop does not run here");
 }
 
 void handle_exit(struct cpu *cpu, struct vp *vp)
 {
-    (void)cpu;
-    (void)vp;
     panic("the main loop does not run here");
 }
 
@@ -364,6 +359,15 @@ void fake_touch(gpn_t gpn)
     if (m.present && !cpu->current->parked)
         tlb[cpu->index][cpu->current->slot][tlb_next++ % TLB_ENTRIES] =
             (struct translation){true, gpn, m.spn, m.prot};
+}
+
+bool fake_remembers(gpn_t gpn)
+{
+    const struct translation *t = tlb[this_cpu()->index][fake_vp()->slot];
+    for (unsigned i = 0; i < TLB_ENTRIES; i++)
+        if (t[i].valid && t[i].gpn == gpn)
+            return true;
+    return false;
 }
 
 void fake_check_tlb(unsigned cpu)

@@ -59,6 +59,8 @@ bool fake_instruction(void);
 
 /* The guest on this processor touches a page: afterwards its TLB may hold the translation. */
 void fake_touch(gpn_t gpn);
+/* Whether its TLB holds one now. */
+bool fake_remembers(gpn_t gpn);
 
 /* The current VP, a child's, exits on an I/O port, a GPA, HLT, or an interrupt for the parent. */
 enum fake_exit { FAKE_EXIT_IO, FAKE_EXIT_MEMORY, FAKE_EXIT_HALT, FAKE_EXIT_INTERRUPT };
