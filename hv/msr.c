@@ -80,7 +80,7 @@ static const struct msr_row rows_of_first[] = {
     ONE(EFER,               0,         MSR_BOTH,  .read = read_efer, .write = write_efer),
     ONE(FEATURE_CONTROL,    MSR_BOTH,  MSR_BOTH,  .read = read_locked),
     ONE(VM_CR,              0,         MSR_BOTH,  .read = read_locked),
-    {MSR_VM_CR + 1, MSR_SVM_LAST, 0,   MSR_BOTH,  .read = NULL},
+    {MSR_IGNNE, MSR_SVM_LAST, 0,       MSR_BOTH,  .read = NULL},
     {MSR_VMX_FIRST, MSR_VMX_LAST, MSR_BOTH, 0,    .read = NULL},
     ONE(PERF_CAPABILITIES,  MSR_BOTH,  MSR_BOTH,  .read = NULL),
     ONE(BIOS_UPDT_TRIG,     MSR_WRITE, MSR_WRITE, .write = ignore_microcode),

@@ -95,7 +95,7 @@ static void serve_first(struct cpu *cpu, struct vp *vp)
     do {
         cpu->kicked = 0;
         full_barrier();
-        /* Both at once: an INIT that comes now is later than a start-up IPI that is already here. */
+        /* Both at once: an INIT that comes now is later than a start-up IPI that is here. */
         uint32_t taken = take_requests(vp, REQUEST_INIT | REQUEST_SIPI);
         if (taken & REQUEST_INIT)
             take_init(vp);

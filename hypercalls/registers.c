@@ -37,8 +37,8 @@ static bool is_swapped(uint32_t name)
 
 /*
  * A name, or `count` names in a row, is a field of struct vp: what there is of it (offset, size in
- * bytes), what a new value must be (check), or who takes it (set). Or it has a function, get. n: which of
- * the names.
+ * bytes), what a new value must be (check), or who takes it (set). Or it has a function, get.
+ * n: which of the names.
  */
 struct row {
     uint32_t name;
@@ -149,7 +149,8 @@ static uint32_t set_apic_base(struct vp *vp, unsigned n, const struct hv_registe
 
 /* clang-format off */
 #define FIELDS(NAME, n, member, kind, ...) \
-    {HV_REGISTER_##NAME, n, sizeof(((struct vp *)0)->member), CHECK_##kind, offsetof(struct vp, member), __VA_ARGS__}
+    {HV_REGISTER_##NAME, n, sizeof(((struct vp *)0)->member), CHECK_##kind, \
+     offsetof(struct vp, member), __VA_ARGS__}
 #define FIELD(NAME, member, kind)      FIELDS(NAME, 1, member, kind, NULL, NULL)
 #define TAKEN(NAME, member, setter)    FIELDS(NAME, 1, member, NONE, setter, NULL)
 #define FUNCTIONS(NAME, n, get, set)   {HV_REGISTER_##NAME, n, 0, CHECK_NONE, 0, set, get}

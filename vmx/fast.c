@@ -8,9 +8,10 @@ void vmx_number_msrs(struct vp *vp)
 {
     static uint64_t last;
     const struct vp_state *s = &vp->state;
-#define OR(member, NAME, check) s->member |
-    bool zero = (VP_MSRS_SYSCALL(OR) s->tsc_aux) == 0;
-    vmx_of(vp)->msr_set = zero ? 0 : __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+    uint64_t any = s->tsc_aux;
+#define OR(member, NAME, check) any |= s->member;
+    VP_MSRS_SYSCALL(OR)
+    vmx_of(vp)->msr_set = any == 0 ? 0 : __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
 void vmx_read_unusable(struct vp_state *s)

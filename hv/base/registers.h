@@ -39,6 +39,7 @@ enum msr {
     MSR_TSC_AUX = 0xC0000103,
     MSR_PATCH_LOADER = 0xC0010020,
     MSR_VM_CR = 0xC0010114,
+    MSR_IGNNE = 0xC0010115,
     MSR_VM_HSAVE_PA = 0xC0010117,
     MSR_SVM_LAST = 0xC001011F, /* VM_CR and its neighbours belong to SVM and to firmware */
 };

@@ -13,13 +13,4 @@ size_t strlen(const char *text);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t size);
 
-/*
- * `count` 8-byte words by one string instruction: for the ways that are
- * measured in instructions, where a call of memcpy would cost as much again.
- */
-static inline void copy_words(void *to, const void *from, size_t count)
-{
-    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
-}
-
 #endif

@@ -15,7 +15,8 @@ section .text
 ; One stub for each vector, of equal size, which is known to hv/base/traps.c. A vector from 32 on
 ; is an interrupt that we never enabled.
 %define STUB_SIZE 12
-%define HAS_ERROR_CODE(v) (v == 8 || (v >= 10 && v <= 14) || v == 17 || v == 21 || v == 29 || v == 30)
+%define HAS_ERROR_CODE(v) \
+    (v == 8 || (v >= 10 && v <= 14) || v == 17 || v == 21 || v == 29 || v == 30)
 global trap_stubs
 trap_stubs:
 %assign vector 0

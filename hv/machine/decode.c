@@ -14,7 +14,7 @@ enum opcode {
     OP_MOV_IMM = 0xC7,
 };
 
-/* Group 1 by its number, in an opcode or in ModRM (SDM appendix A). ADC, SBB and CMP are not done. */
+/* Group 1 by its number, in an opcode or in ModRM (SDM appendix A); no ADC, SBB, CMP. */
 static const uint8_t group1[8] = {
     DECODED_ADD, DECODED_OR, DECODED_NONE, DECODED_NONE, DECODED_AND, DECODED_SUB, DECODED_XOR,
 };

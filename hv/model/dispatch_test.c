@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dispatching on several processors: what one has cached of a child's is not used behind its back. */
+/* Dispatching on several processors: what one has cached of a child's VP. */
 /* unit: +hypercalls */
 /* unit: hypercalls/fake/calls.c */
 #include "unit.h"

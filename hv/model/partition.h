@@ -7,7 +7,7 @@
 
 #define MAX_PARTITIONS 256 /* alive at once */
 
-/* Bits, so that a call can name those that it takes. FINALIZING: 0x42 has begun and goes on later. */
+/* Bits, so that a call can name those that it takes. FINALIZING: 0x42 goes on later. */
 enum partition_state {
     PARTITION_CREATED = 1 << 4,
     PARTITION_INITIALIZED = 1 << 5,

@@ -7,7 +7,6 @@
 #ifndef HV_MODEL_STATEPAGE_FAST_H
 #define HV_MODEL_STATEPAGE_FAST_H
 
-#include "hv/base/string.h"
 #include "hv/model/vp.h"
 #include "hypercalls/abi.h"
 
@@ -40,9 +39,9 @@ static inline void clear_tail(struct vp *vp, struct hv_message *m, size_t payloa
 }
 
 /*
- * Takes the dirty classes out of the page; without the short way it would be state_page_take_all, which
- * is hv/model/statepage.c's and takes any classes. False: refused, nothing changed. Lock:
- * page_lock.
+ * Takes the dirty classes out of the page; without the short way it would be state_page_take_all,
+ * which is hv/model/statepage.c's and takes any classes. False: refused, nothing changed.
+ * Lock: page_lock.
  */
 bool state_page_take_classes(struct vp *vp, const struct hv_register_page *page, uint32_t dirty);
 bool state_page_take_all(struct vp *vp, const struct hv_register_page *page, uint32_t dirty);

@@ -4,7 +4,8 @@
  * tables: the same where the tables are good, and the same wherever the plain one finds an
  * address, as it does for every instruction that a processor has fetched.
  */
-/* unit: hv/model/translate.c mm/copy.c mm/copy_fast.c mm/slpt.c mm/ept.c mm/npt.c mm/pool.c mm/frame.c */
+/* unit: hv/model/translate.c mm/copy.c mm/copy_fast.c mm/slpt.c mm/ept.c mm/npt.c */
+/* unit: mm/pool.c mm/frame.c */
 #include "unit.h"
 
 #include "hv/model/translate_fast.h"
