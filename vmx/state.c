@@ -33,7 +33,7 @@ static void switch_msr(uint64_t *now, uint32_t msr, uint64_t value)
     *now = value;
 }
 
-static __attribute__((noinline)) void switch_msrs(struct vp *vp, struct vmx_cpu *cpu)
+static void switch_msrs(struct vp *vp, struct vmx_cpu *cpu)
 {
     const struct vp_state *s = &vp->state;
     uint64_t *now = cpu->msrs;
