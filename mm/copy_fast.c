@@ -8,6 +8,7 @@
 #include "mm/copy_fast.h"
 
 #include "hv/base/arch.h"
+#include "hv/base/string.h"
 #include "mm/tlb.h"
 
 static inline struct copy_cache *read_cache_of(struct cpu *cpu, gpa_t gpa)
