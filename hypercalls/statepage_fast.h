@@ -10,7 +10,7 @@
 
 #define MOST_FRAMES 4 /* that one map can take: the page, and a table of each level */
 
-/* Enough for a state page wherever it goes, as there mostly is. Saves 99 in 0xE1. */
+/* Enough for a state page wherever it goes, as there mostly is. Saves 100 in 0xE1. */
 static inline bool has_plenty(const struct pool *pool)
 {
     return pool_fail_after < 0 && pool->free > MOST_FRAMES;

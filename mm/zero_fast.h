@@ -7,7 +7,7 @@
 
 /*
  * By 16 bytes at a time, 32 times a round: half the steps of REP STOSQ where each of
- * its rounds is one. The guest's XMM0 is in the processor and is put back. Saves 242 in
+ * its rounds is one. The guest's XMM0 is in the processor and is put back. Saves 230 in
  * 0xE1, which takes one frame.
  */
 static inline void zero_page(void *page)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * XMM0..5 of the VP whose they are, straight from the processor: what fpu_get_low_xmm finds
- * after fpu_save. Saves 22 in a dispatch that ends in an I/O intercept.
+ * after fpu_save. Saves 151 in a dispatch that ends in an I/O intercept.
  */
 #include "hv/model/fpu.h"
 

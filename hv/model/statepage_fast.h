@@ -18,7 +18,7 @@ _Static_assert(offsetof(struct hv_register_page, dr7) ==
 _Static_assert(SEG_GS == 5 && SEG_ES == 0, "the page has the first six");
 
 /* General registers, segments, cr0, cr3, cr4, cr8, efer and dr7: whole runs of fields at once.
-   Saves 24. */
+   Saves 23. */
 static inline void put_runs(struct hv_register_page *page, const struct vp_state *s)
 {
     copy_words(page->gpr, s->gpr, GPR_COUNT);
@@ -28,7 +28,7 @@ static inline void put_runs(struct hv_register_page *page, const struct vp_state
 
 /*
  * Zeros behind the payload of a message: of what is there only the last message's, which was
- * vp->message_words long, can be anything else. Saves 27. Lock: page_lock.
+ * vp->message_words long, can be anything else. Saves 28. Lock: page_lock.
  */
 static inline void clear_tail(struct vp *vp, struct hv_message *m, size_t payload_size)
 {
