@@ -7,7 +7,6 @@
 
 #include "hv/base/phys.h"
 #include "hv/base/string.h"
-#include "mm/tlb.h"
 
 #define COPYABLE (BIT(FRAME_RAM) | BIT(FRAME_OVERLAY))
 

@@ -9,7 +9,6 @@
 #ifndef MM_COPY_FAST_H
 #define MM_COPY_FAST_H
 
-#include "hv/base/cpu.h"
 #include "mm/copy.h"
 #include "mm/tlb.h"
 

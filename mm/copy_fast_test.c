@@ -7,7 +7,6 @@
 #include "unit.h"
 
 #include "mm/copy_fast.h"
-#include "mm/tlb.h"
 
 enum {
     RAM_PAGES = 80,

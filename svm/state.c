@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Register state between struct vp_state and the VMCB's save area. */
 #include "svm/segments_fast.h"
-#include "svm/svm.h"
 
 #include "hv/model/rules.h"
 #include "hv/model/segment.h"

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Short ways of vmx/run.c and vmx/state.c. Without them vmx_run would be prepare,
- * each VMREAD would go through a register, and every change of the VP would look at
- * each switched MSR. Each says what it saves in a dispatch that ends in an I/O
+ * read_segments a plain loop, and every change of the VP would look at each switched MSR. Each says what it saves in a dispatch that ends in an I/O
  * intercept, which is two exits and two changes.
  *
  * What saves there and cannot stand apart from the way that it shortens:
@@ -30,16 +29,12 @@ static inline uint16_t windows_wanted(const struct vp *vp)
     return windows;
 }
 
-/* With nothing to flush and no event, nothing but the hot registers has changed since the last
-   entry: the next one needs a VMRESUME and no more. */
-static inline bool has_same_windows(struct vp *vp)
-{
-    return windows_wanted(vp) == vmx_of(vp)->windows;
-}
-
-/* The same for a VMLAUNCH, of a child's VP that vmx_switch_out has made ready. True: what prepare
-   does for one is done. Saves 40, costs 1 in an exit that has no use for it. */
-static inline bool is_plain_launch(struct vp *vp)
+/*
+ * Of an entry with nothing to flush and no event: whether it is a VMLAUNCH and no more, of a
+ * child's VP that vmx_switch_out has made ready. True: what prepare does for one is done. Saves
+ * 40, costs 1 in an exit that has no use for it.
+ */
+static inline bool begin_plain_launch(struct vp *vp)
 {
     struct vmx_vp *v = vmx_of(vp);
     if (windows_wanted(vp) != 0 || v->windows != WINDOWS_LAUNCH)
@@ -61,6 +56,7 @@ static inline bool switched_msrs_differ(struct vp *vp, const struct vmx_cpu *cpu
                                 cpu->msrs[SW_KERNEL_GS_BASE] != vp->state.kernel_gs_base,
                             0);
 }
+
 /* vmx/fast.c. The VP's values have changed: a number for them. */
 void vmx_number_msrs(struct vp *vp);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* VT-x: one run of a VP: entry, exit, and the exit's decoding into struct exit. */
 #include "vmx/fast.h"
-#include "vmx/vmx.h"
 
 #include "hv/base/console.h"
 #include "hv/model/partition.h"
@@ -340,10 +339,10 @@ static NOINLINE void prepare(struct vp *vp, struct exit *exit)
 void vmx_run(struct vp *vp, struct exit *exit)
 {
     bool plain = !vp->flush && !vp->state.event.valid;
-    if (plain && has_same_windows(vp)) {
+    if (plain && windows_wanted(vp) == vmx_of(vp)->windows) {
         write_hot(vp);
         vmx_resume(vp, exit);
-    } else if (plain && is_plain_launch(vp)) {
+    } else if (plain && begin_plain_launch(vp)) {
         write_hot(vp);
         vmx_launch(vp, exit);
     } else {

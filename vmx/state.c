@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* VT-x: moving a VP's state between struct vp_state, the VMCS and the processor. */
 #include "vmx/fast.h"
-#include "vmx/vmx.h"
 
 #include "hv/base/panic.h"
 #include "hv/model/partition.h"

@@ -32,6 +32,14 @@ bool state_page_consume(struct vp *vp);
 bool state_page_take(struct vp *vp);
 
 /*
+ * Takes these dirty classes (HV_DIRTY_*) out of a page; the second is hv/model/statepage_fast.c's,
+ * where the most frequent ones have a short way, and could be the first. False: a value was
+ * refused, nothing taken. Lock: page_lock.
+ */
+bool state_page_take_all(struct vp *vp, const struct hv_register_page *page, uint32_t dirty);
+bool state_page_take_classes(struct vp *vp, const struct hv_register_page *page, uint32_t dirty);
+
+/*
  * Begins a message in the intercept page: header, and zeros for what is left of
  * the last one behind the payload. NULL when no page is mapped. Either way
  * vp->page_lock is held until state_page_message_end.

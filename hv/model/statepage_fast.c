@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a parent writes most often before it dispatches: general registers and rip. */
-#include "hv/model/statepage_fast.h"
+#include "hv/model/statepage.h"
 
+#include "hv/base/string.h"
 #include "hv/model/rules.h"
 
 /*

@@ -38,12 +38,4 @@ static inline void clear_tail(struct vp *vp, struct hv_message *m, size_t payloa
     vp->message_words = (uint8_t)words;
 }
 
-/*
- * Takes the dirty classes out of the page; without the short way it would be state_page_take_all,
- * which is hv/model/statepage.c's and takes any classes. False: refused, nothing changed.
- * Lock: page_lock.
- */
-bool state_page_take_classes(struct vp *vp, const struct hv_register_page *page, uint32_t dirty);
-bool state_page_take_all(struct vp *vp, const struct hv_register_page *page, uint32_t dirty);
-
 #endif

@@ -11,7 +11,6 @@
 #include "hv/model/fpu.h"
 #include "hv/model/rules.h"
 #include "hv/model/statepage.h"
-#include "hv/model/statepage_fast.h"
 #include "hypercalls/fake/calls.h"
 
 enum { ROUNDS = 20000, XMM_COUNT = 6 };

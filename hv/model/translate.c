@@ -7,13 +7,9 @@
  * beyond its GPA width are reserved bits. Without PRIVILEGE_EXEMPT the access is made at
  * the VP's CPL. Protection keys are not looked at.
  */
-#include "hv/model/translate.h"
-
-#include "hv/model/partition.h"
-#include "hv/model/segment.h"
 #include "hv/model/translate_fast.h"
-#include "hypercalls/abi.h"
-#include "mm/copy.h"
+
+#include "hv/model/segment.h"
 
 #define ENTRY_WRITABLE BIT(1)
 #define ENTRY_USER     BIT(2)
