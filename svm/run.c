@@ -4,8 +4,8 @@
  *
  * What only saves instructions here, and how many in a dispatch that ends in an I/O
  * intercept, which is two exits: __builtin_expect 30; svm_world_switch going on in
- * svm_exited by a jump 26; rarely_exited as a call of its own, for which what is hot saves no
- * register, 16; one look at vp->attention instead of four 8; decode_hot before decode 8.
+ * svm_exited by a jump 32; rarely_exited as a call of its own, for which what is hot saves no
+ * register, 16; one look at vp->attention instead of four 17; decode_hot before decode 15.
  */
 #include "svm/svm.h"
 

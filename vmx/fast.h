@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Short ways of vmx/run.c and vmx/state.c. Without them vmx_run would be prepare,
- * read_segments a plain loop, and every change of the VP would look at each switched MSR. Each says what it saves in a dispatch that ends in an I/O
- * intercept, which is two exits and two changes.
+ * read_segments a plain loop, and every change of the VP would look at each switched
+ * MSR. Each says what it saves in a dispatch that ends in an I/O intercept, which is
+ * two exits and two changes.
  *
  * What saves there and cannot stand apart from the way that it shortens:
  *   vmx/run.c    prepare and decode are calls of their own, for which what is hot
  *                saves no register: 29 and 19. A table of instructions that exit, and
- *                I/O and memory exits, before the switch: 14 and 20.
- *   vmx/entry.asm  goes on in vmx_exited by a jump: 16.
+ *                I/O and memory exits, before the switch: 11 and 20.
+ *   vmx/entry.asm  goes on in vmx_exited by a jump: 20.
+ *   vmx/vmx.h    vmread_to, a VMREAD straight to memory: 25.
  *   vmx/state.c  WRMSR only of what the processor does not hold yet (switch_msr): 186,
  *                the 54 below among them. Host state written only on another
  *                processor than last time (host_cpu): 140.
