@@ -157,7 +157,8 @@ _Noreturn void run_loop(struct cpu *cpu)
     first->running = true;
     fpu_enable();
     vp_switch_in(cpu, first, rdtsc());
-    cpu->kicked = 1; /* a VP that waits for its start-up IPI does so in serve_requests */
+    cpu->guest_nmi = false; /* one that came before there was a guest is nobody's */
+    cpu->kicked = 1;        /* a VP that waits for its start-up IPI does so in serve_requests */
     for (;;) {
         /* Whoever makes a request kicks; what stays pending is looked at after the next kick. */
         if (__builtin_expect(cpu->kicked, 0)) {

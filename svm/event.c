@@ -175,8 +175,10 @@ static void take_back_event(struct vp *vp, uint64_t info)
         .has_error = info & EVENT_HAS_ERROR,
         .error = (uint32_t)(info >> 32),
     };
-    if (event.type == EVENT_NMI)
+    if (event.type == EVENT_NMI) { /* its vector is ignored, and need not be 2 */
+        event.vector = VECTOR_NMI;
         nmi_undone(vp);
+    }
     if (injected->valid && injected->vector == event.vector) {
         vp->state.event = *injected;
         if (is_software(injected))

@@ -291,6 +291,17 @@ static void guests_delivery_is_interrupted(void **state)
     assert_false(vp->state.event.valid);
 }
 
+/* Hypervisors beneath this one, and maybe processors, leave 0 as the vector of an NMI. */
+static void interrupted_nmi_comes_back(void **state)
+{
+    own_delivery = EVENT_VALID | EVENT_NMI << EVENT_TYPE_SHIFT;
+    vp->state.event = (struct event){.valid = true, .type = EVENT_NMI, .vector = VECTOR_NMI};
+    enter(interrupts_guests_delivery);
+    enter(hypercalls);
+    assert_int_equal(last.kind, EXIT_HYPERCALL);
+    assert_int_equal(entered.event, EVENT_VALID | EVENT_NMI << EVENT_TYPE_SHIFT | VECTOR_NMI);
+}
+
 static void impossible_event_is_refused(void **state)
 {
     static const struct event impossible[] = {
@@ -473,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup(shadow_ends_with_its_instruction, set_up),
         cmocka_unit_test_setup(event_is_injected_once, set_up),
         cmocka_unit_test_setup(interrupted_event_comes_back, set_up),
+        cmocka_unit_test_setup(interrupted_nmi_comes_back, set_up),
         cmocka_unit_test_setup(guests_delivery_is_interrupted, set_up),
         cmocka_unit_test_setup(impossible_event_is_refused, set_up),
         cmocka_unit_test_setup(nmi_ends_behind_its_iret, set_up),

@@ -8,7 +8,7 @@
 
 #define HIGH_HALF     0xFFFFFFFF00000000UL
 #define RFLAGS_NEVER  (~0x3FFFFFUL | BIT(15) | BIT(5) | BIT(3))
-#define DEBUGCTL_MAY  0xFFC3UL
+#define DEBUGCTL_MAY  0xFFC7UL /* bit 2: bus locks */
 #define CR4_PCIDE     BIT(17)
 #define ATTRIBUTES_VM 0xF3 /* of every segment in virtual-8086 mode */
 #define CR0_DEFINED                                                                                \
@@ -62,10 +62,11 @@ static void control_registers(struct question *q)
     rule(q, VTX, lma != long_paging, "EFER: LMA is not as LME and CR0.PG make it");
     rule(q, BOTH, s->dr7 & HIGH_HALF, "DR7: a bit above 31 is set");
     rule(q, AMDV, s->dr6 & HIGH_HALF, "DR6: a bit above 31 is set");
-    rule(q, VTX, s->debugctl & ~DEBUGCTL_MAY, "DEBUGCTL: a reserved bit is set");
+    rule(q, ASK_VTX, s->debugctl & ~DEBUGCTL_MAY, "DEBUGCTL: a reserved bit is set");
     rule(q, BOTH, !pat_is_valid(s->pat), "PAT: a reserved memory type");
-    rule(q, VTX, !address_is_canonical(s->sysenter_esp), "SYSENTER_ESP: not canonical");
-    rule(q, VTX, !address_is_canonical(s->sysenter_eip), "SYSENTER_EIP: not canonical");
+    /* An AMD processor's own WRMSR takes them; SetVpRegisters asks them of each value by itself. */
+    rule(q, ASK_VTX, !address_is_canonical(s->sysenter_esp), "SYSENTER_ESP: not canonical");
+    rule(q, ASK_VTX, !address_is_canonical(s->sysenter_eip), "SYSENTER_EIP: not canonical");
     rule(q, VTX, !address_is_canonical(s->gdtr.base), "GDTR: base is not canonical");
     rule(q, VTX, !address_is_canonical(s->idtr.base), "IDTR: base is not canonical");
 }

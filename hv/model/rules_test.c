@@ -126,13 +126,13 @@ static void set_type(struct segment *g, unsigned type)
     X(lme, "EFER: LMA is not as LME and CR0.PG make it", SET_VTX, 1 << PAE, s->efer |= EFER_LME)   \
     X(dr7, "DR7: a bit above 31 is set", ALL_ASK, ANY, s->dr7 |= BIT(32))                          \
     X(dr6, "DR6: a bit above 31 is set", SET_AMDV, ANY, s->dr6 |= BIT(63))                         \
-    X(debugctl, "DEBUGCTL: a reserved bit is set", SET_VTX, ANY, s->debugctl = BIT(2))             \
-    X(debugctl16, "DEBUGCTL: a reserved bit is set", SET_VTX, ANY, s->debugctl = BIT(16))          \
+    X(debugctl, "DEBUGCTL: a reserved bit is set", ASK_VTX, ANY, s->debugctl = BIT(3))             \
+    X(debugctl16, "DEBUGCTL: a reserved bit is set", ASK_VTX, ANY, s->debugctl = BIT(16))          \
     X(pat_2, "PAT: a reserved memory type", ALL_ASK, ANY, s->pat = 2)                              \
     X(pat_3, "PAT: a reserved memory type", ALL_ASK, ANY, s->pat = 3UL << 56)                      \
     X(pat_8, "PAT: a reserved memory type", ALL_ASK, ANY, s->pat = 0x80UL << 32)                   \
-    X(esp, "SYSENTER_ESP: not canonical", SET_VTX, ANY, s->sysenter_esp = NOT_CANONICAL)           \
-    X(eip, "SYSENTER_EIP: not canonical", SET_VTX, ANY, s->sysenter_eip = NOT_CANONICAL)           \
+    X(esp, "SYSENTER_ESP: not canonical", ASK_VTX, ANY, s->sysenter_esp = NOT_CANONICAL)           \
+    X(eip, "SYSENTER_EIP: not canonical", ASK_VTX, ANY, s->sysenter_eip = NOT_CANONICAL)           \
     X(gdtr, "GDTR: base is not canonical", SET_VTX, ANY, s->gdtr.base = NOT_CANONICAL)             \
     X(idtr, "IDTR: base is not canonical", SET_VTX, ANY, s->idtr.base = NOT_CANONICAL)             \
     X(rflags3, "RFLAGS: a reserved bit is set", SET_VTX, ANY, s->rflags |= BIT(3))                 \
@@ -224,7 +224,7 @@ static void set_type(struct segment *g, unsigned type)
     X(cr3_last, ANY, OF(CS), s->cr3 = BIT(40) - 1)                                                 \
     X(lme_early, IN_REAL | 1 << PROTECTED | IN_V86, OF(CS), s->efer |= EFER_LME)                   \
     X(pcide_long, IN_LONG | IN_COMPATIBILITY, OF(CS), s->cr4 |= CR4_PCIDE)                         \
-    X(debugctl_may, ANY, OF(CS), s->debugctl = 0xFFC3)                                             \
+    X(debugctl_may, ANY, OF(CS), s->debugctl = 0xFFC7)                                             \
     X(pat_all, ANY, OF(CS), s->pat = 0x0001040506070006)                                           \
     X(rip_high, IN_LONG, OF(CS), s->rip = 0xFFFF800000000000)                                      \
     X(rip_4g, ANY, OF(CS), s->rip = UINT32_MAX)                                                    \

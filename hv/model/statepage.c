@@ -12,6 +12,7 @@
 #include "hv/model/statepage.h"
 
 #include "hv/base/phys.h"
+#include "hv/base/string.h"
 #include "hv/model/events.h"
 #include "hv/model/fpu.h"
 #include "hv/model/partition.h"

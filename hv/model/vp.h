@@ -130,12 +130,16 @@ static inline void vp_touch(struct vp *vp)
 /* Outside 64-bit mode rip wraps at 4 GiB; for vp_advance. */
 void vp_wrap_rip(struct vp *vp);
 
-/* Steps over the instruction that exited: rip, RF. (Its interrupt shadow: the backend's run.) */
+/* Steps over the instruction that exited: rip, RF, the shadow that it was in, if that is here (what
+   is still in the control block is the backend's). */
 static inline void vp_advance(struct vp *vp, unsigned length)
 {
-    vp->state.rip += length;
+    uint64_t from = vp->state.rip;
+    vp->state.rip = from + length;
     vp->state.rflags &= ~(uint64_t)RFLAGS_RF;
-    vp_wrap_rip(vp);
+    vp->state.interrupt_shadow = false;
+    if ((from ^ vp->state.rip) >> 32)
+        vp_wrap_rip(vp);
 }
 
 /* Queues an exception for the next entry. A second one while one waits follows SDM 6.15 (double

@@ -65,7 +65,8 @@ static uint32_t last_leaf(uint32_t first)
 static struct cpuid_regs child_leaf(const struct vp *vp, uint32_t leaf, uint32_t subleaf)
 {
     struct cpuid_regs r = {0};
-    if (leaf > last_leaf(leaf & EXTENDED))
+    bool xsave = vp->xsave_features != 0;
+    if (leaf > last_leaf(leaf & EXTENDED) || (leaf == 0xD && !xsave))
         return r;
     r = cpuid(leaf, subleaf);
     if (leaf == 1) {

@@ -69,7 +69,7 @@ static struct cpuid_regs same(uint32_t value)
 static int become(bool first)
 {
     partition = (struct partition){.privileges = first ? PRIVILEGES_ROOT : PRIVILEGES_CHILD};
-    vp = (struct vp){.partition = &partition, .index = 5, .first = first};
+    vp = (struct vp){.partition = &partition, .index = 5, .first = first, .xsave_features = FULL};
     backend = &fake_backend;
     guest_cr4 = 0;
     x2apic = true;
@@ -204,6 +204,15 @@ static void child_without_avx(void **state)
     assert_int_equal(ask(0x80000001, 0).ecx, 0x002001F1); /* neither XOP nor FMA4 */
 }
 
+/* The leaf is there on some processors that have no XSAVE, and XGETBV is #UD. */
+static void child_without_xsave(void **state)
+{
+    vp.xsave_features = 0;
+    assert_regs(ask(0xD, 0), 0, 0, 0, 0);
+    assert_regs(ask(0xD, 1), 0, 0, 0, 0);
+    assert_regs(ask(0xD, 2), 0, 0, 0, 0);
+}
+
 static void child_xsave(void **state)
 {
     (void)state;
@@ -279,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup(child_leaves, as_child),
         cmocka_unit_test_setup(child_without_avx, as_child),
         cmocka_unit_test_setup(child_xsave, as_child),
+        cmocka_unit_test_setup(child_without_xsave, as_child),
         cmocka_unit_test_setup(first_sees_the_machine, as_first),
         cmocka_unit_test_setup(invariant_tsc, as_first),
         cmocka_unit_test(hypervisor_leaves),
