@@ -41,11 +41,6 @@ uint32_t call_get_partition_id(struct call *call)
     return HV_STATUS_SUCCESS;
 }
 
-static uint32_t rep_count(const struct call *call)
-{
-    return (uint32_t)(call->control >> HV_CONTROL_REP_COUNT_SHIFT) & 0xFFF;
-}
-
 static uint32_t fault(struct call *call, gpa_t gpa, unsigned access)
 {
     if (call->vp->first)
@@ -114,19 +109,18 @@ static uint32_t run_rep(struct call *call)
 {
     const struct call_row *row = call->row;
     const struct space *space = &call->caller->space;
-    uint32_t count = rep_count(call);
     if (!read_input(call, 0, call->input, row->header))
         return fault(call, call->input_gpa, ACCESS_READ);
     call->copied = true;
-    if (row->out_element &&
-        !guest_accessible(space, call->output_gpa, (size_t)count * row->out_element, MAP_WRITE))
+    if (row->out_element && !guest_accessible(space, call->output_gpa,
+                                              (size_t)call->count * row->out_element, MAP_WRITE))
         return fault(call, call->output_gpa, ACCESS_WRITE);
     uint32_t status = call_find_target(call);
     if (status != HV_STATUS_SUCCESS)
         return status;
     call->start_tsc = rdtsc();
     for (;;) {
-        call->batch = (uint32_t)min_u64(count - call->position, CALL_BATCH);
+        call->batch = (uint32_t)min_u64(call->count - call->position, CALL_BATCH);
         if (row->in_element &&
             !read_input(call, row->header + (uint64_t)call->position * row->in_element,
                         call->elements, (size_t)call->batch * row->in_element))
@@ -138,7 +132,7 @@ static uint32_t run_rep(struct call *call)
                          call->output, (size_t)call->done * row->out_element))
             return fault(call, call->output_gpa, ACCESS_WRITE);
         call->position += call->done;
-        if (outcome != HV_STATUS_SUCCESS || call->position == count)
+        if (outcome != HV_STATUS_SUCCESS || call->position == call->count)
             return outcome;
         if (call->done < call->batch || call_expired(call))
             return CALL_CONTINUE;
@@ -165,13 +159,13 @@ static uint32_t check_and_run(struct call *call)
         return HV_STATUS_INVALID_HYPERCALL_INPUT;
     uint64_t input = row->header + call->variable * sizeof(uint64_t);
     if (row->rep) {
-        uint32_t count = rep_count(call);
+        call->count = (uint32_t)(control >> HV_CONTROL_REP_COUNT_SHIFT) & 0xFFF;
         uint32_t start = (uint32_t)(control >> HV_CONTROL_REP_START_SHIFT) & 0xFFF;
-        if (start >= count)
+        if (start >= call->count)
             return HV_STATUS_INVALID_HYPERCALL_INPUT;
         call->position = start;
-        input += (uint64_t)count * row->in_element;
-        output = (uint64_t)count * row->out_element;
+        input += (uint64_t)call->count * row->in_element;
+        output = (uint64_t)call->count * row->out_element;
     }
     uint32_t status = check_places(call, input, output);
     if (status != HV_STATUS_SUCCESS)

@@ -26,20 +26,21 @@
 
 #define UNMAP_LARGE_PAGE 2u
 
-/* One call's target and how to map. */
+/* One call, and what it does to each element. */
 struct job {
-    struct partition *target;
-    struct partition *caller;
-    gpn_t base;     /* of the current batch */
-    uint64_t pages; /* 4 KiB pages in an element */
-    uint8_t prot;   /* 0: no access */
+    const struct call *call;
+    struct space *space; /* the target's */
+    uint64_t pages;      /* 4 KiB pages in an element */
+    uint8_t prot;        /* 0: no access */
     bool not_cached;
-    bool narrowed; /* the target's map needs a shootdown */
+    unsigned clear; /* 0xC9: accessed (1), dirty (2) */
+    bool narrowed;  /* the target's map needs a shootdown */
 };
 
-static uint64_t pages_of(const struct mapping *m)
+/* How many of the `count` pages from gpn on the entry of gpn spans. */
+static uint64_t spanned(const struct mapping *m, gpn_t gpn, uint64_t count)
 {
-    return 1UL << (9 * m->level);
+    return min_u64(mapping_pages(m) - (gpn & (mapping_pages(m) - 1)), count);
 }
 
 /* The entry is one that the partition deposited: its frame is in a pool. */
@@ -48,52 +49,38 @@ static bool is_deposited(const struct mapping *m)
     return m->stashed && m->spn != SPN_NONE;
 }
 
+/* `entries` more (or fewer) entries for each of `count` frames from spn on. */
+static void refer(spn_t spn, uint64_t count, int entries)
+{
+    for (uint64_t i = 0; i < count; i++)
+        frame_get(spn + i)->references += (uint32_t)entries;
+}
+
 struct revocation {
     spn_t spn;
     uint64_t count;
     bool changed;
-    gpn_t large; /* a large leaf that holds some of the frames, or GPN_NONE */
-    struct mapping large_mapping;
 };
 
-static void dereference(spn_t spn, uint64_t count)
-{
-    for (uint64_t i = 0; i < count; i++)
-        frame_get(spn + i)->references--;
-}
-
+/*
+ * Takes out of a map what a leaf has of the frames; of a large one all, if there is no page to
+ * split it with.
+ */
 static bool revoke_visit(struct space *space, gpn_t gpn, const struct mapping *m, void *context)
 {
     struct revocation *r = context;
-    if (!m->present || m->spn + pages_of(m) <= r->spn || m->spn >= r->spn + r->count)
+    spn_t start = max_u64(m->spn, r->spn);
+    spn_t end = min_u64(m->spn + mapping_pages(m), r->spn + r->count);
+    if (!m->present || start >= end || frame_type_of(m->spn) != FRAME_RAM)
         return true;
-    if (frame_type_of(m->spn) != FRAME_RAM)
-        return true;
-    if (m->level != 0) {
-        r->large = gpn;
-        r->large_mapping = *m;
-        return false;
+    if (slpt_unmap(space, gpn + (start - m->spn), end - start) < end - start) {
+        start = m->spn;
+        end = m->spn + mapping_pages(m);
+        slpt_unmap(space, gpn, end - start); /* whole leaves: needs no memory */
     }
-    static const struct mapping empty;
-    slpt_set(space, gpn, &empty); /* a 4 KiB entry: needs no memory */
-    dereference(m->spn, 1);
+    refer(start, end - start, -1);
     r->changed = true;
     return true;
-}
-
-/* Takes a large leaf out of a map: only the part that is asked for, if there is a page to split. */
-static void revoke_large(struct space *space, struct revocation *r)
-{
-    const struct mapping *m = &r->large_mapping;
-    spn_t start = max_u64(m->spn, r->spn);
-    spn_t end = min_u64(m->spn + pages_of(m), r->spn + r->count);
-    uint64_t done = slpt_unmap(space, r->large + (start - m->spn), end - start);
-    dereference(start, done);
-    if (done == 0) {
-        slpt_unmap(space, r->large, pages_of(m)); /* a whole leaf: needs no memory */
-        dereference(m->spn, pages_of(m));
-    }
-    r->changed = true;
 }
 
 static void revoke_from(struct partition *p, spn_t spn, uint64_t count)
@@ -102,15 +89,10 @@ static void revoke_from(struct partition *p, spn_t spn, uint64_t count)
     for (struct overlay *o = p->space.overlays; o; o = o->next) {
         if (!o->under.present || o->under.spn < spn || o->under.spn >= spn + count)
             continue;
-        dereference(o->under.spn, 1);
+        refer(o->under.spn, 1, -1);
         o->under = (struct mapping){0};
     }
-    do {
-        r.large = GPN_NONE;
-        slpt_for_each(&p->space, revoke_visit, &r);
-        if (r.large != GPN_NONE)
-            revoke_large(&p->space, &r);
-    } while (r.large != GPN_NONE);
+    slpt_for_each(&p->space, revoke_visit, &r);
     if (r.changed)
         tlb_shootdown(&p->space);
 }
@@ -121,15 +103,16 @@ static void revoke_from(struct partition *p, spn_t spn, uint64_t count)
  */
 static void lose(struct job *job, spn_t spn, uint64_t count)
 {
+    struct partition *target = job->call->target;
     bool deeper = false;
-    dereference(spn, count);
+    refer(spn, count, -1);
     job->narrowed = true;
     for (uint64_t i = 0; i < count && !deeper; i++)
-        deeper = frame_get(spn + i)->references >= job->target->depth;
+        deeper = frame_get(spn + i)->references >= target->depth;
     if (!deeper)
         return;
-    for (struct partition *p = partition_next_below(job->target, job->target); p;
-         p = partition_next_below(job->target, p))
+    for (struct partition *p = partition_next_below(target, target); p;
+         p = partition_next_below(target, p))
         if (p->space.root != SPN_NONE)
             revoke_from(p, spn, count);
 }
@@ -137,107 +120,95 @@ static void lose(struct job *job, spn_t spn, uint64_t count)
 /* What lies at an element's place goes, in the books; the caller replaces the entries. */
 static void account_for_old(struct job *job, gpn_t gpn)
 {
-    const struct space *space = &job->target->space;
-    for (uint64_t i = 0; i < job->pages;) {
-        struct mapping m = overlay_lookup_under(space, gpn + i);
-        uint64_t rest = pages_of(&m) - ((gpn + i) & (pages_of(&m) - 1));
-        uint64_t count = min_u64(rest, job->pages - i);
+    for (uint64_t i = 0, count; i < job->pages; i += count) {
+        struct mapping m = overlay_lookup_under(job->space, gpn + i);
+        count = spanned(&m, gpn + i, job->pages - i);
         if (m.present)
             lose(job, m.spn, count);
-        i += count;
     }
 }
 
-static bool any_deposited(const struct space *space, gpn_t gpn, uint64_t count)
+static bool any_deposited(const struct job *job, gpn_t gpn)
 {
-    for (uint64_t i = 0; i < count;) {
-        struct mapping m = overlay_lookup_under(space, gpn + i);
+    for (uint64_t i = 0, count; i < job->pages; i += count) {
+        struct mapping m = overlay_lookup_under(job->space, gpn + i);
         if (is_deposited(&m))
             return true;
-        i += pages_of(&m) - ((gpn + i) & (pages_of(&m) - 1));
+        count = spanned(&m, gpn + i, job->pages - i);
     }
     return false;
 }
 
-static bool any_overlay(const struct space *space, gpn_t gpn, uint64_t count)
+static bool any_overlay(const struct job *job, gpn_t gpn)
 {
-    for (const struct overlay *o = space->overlays; o; o = o->next)
-        if (o->gpn - gpn < count)
-            return true;
-    return false;
+    const struct overlay *o = job->space->overlays;
+    while (o && o->gpn - gpn >= job->pages)
+        o = o->next;
+    return o != NULL;
 }
 
 /*
- * Whether all pages of an element are the caller's to map. run: how many frames
- * from *spn on are contiguous.
+ * Whether all pages of an element are the caller's to map. first: the entry of the first of
+ * them; contiguous: their frames are.
  */
-static bool source_is_good(const struct job *job, gpn_t source, spn_t *spn, uint64_t *run)
+static bool source_is_good(const struct job *job, gpn_t source, struct mapping *first,
+                           bool *contiguous)
 {
-    *run = 0;
-    for (uint64_t i = 0; i < job->pages;) {
-        struct mapping m = slpt_lookup(&job->caller->space, source + i);
+    for (uint64_t i = 0, count; i < job->pages; i += count) {
+        struct mapping m = slpt_lookup(&job->call->caller->space, source + i);
         if (!m.present || (job->prot & ~m.prot))
             return false; /* an overlay's frame is not FRAME_RAM */
-        uint64_t count =
-            min_u64(pages_of(&m) - ((source + i) & (pages_of(&m) - 1)), job->pages - i);
+        count = spanned(&m, source + i, job->pages - i);
         for (uint64_t j = 0; j < count; j++)
             if (frame_type_of(m.spn + j) != FRAME_RAM)
                 return false;
         if (i == 0)
-            *spn = m.spn;
-        if (*run == i && m.spn == *spn + i)
-            *run += count;
-        i += count;
+            *first = m;
+        *contiguous &= m.spn == first->spn + i;
     }
     return true;
 }
 
-static void reference(spn_t spn, uint64_t count)
+static uint8_t type_for(const struct job *job, const struct mapping *source)
 {
-    for (uint64_t i = 0; i < count; i++)
-        frame_get(spn + i)->references++;
+    return job->not_cached ? MEMORY_UC : source->type;
 }
 
 /* Page by page, under overlays; the table pages are there. */
-static void map_small(struct job *job, gpn_t gpn, gpn_t source)
+static void map_small(const struct job *job, gpn_t gpn, gpn_t source)
 {
     for (uint64_t i = 0; i < job->pages; i++) {
         struct mapping m = {.stashed = true}; /* no access */
         if (job->prot) {
-            struct mapping from = slpt_lookup(&job->caller->space, source + i);
-            m = (struct mapping){.present = true,
-                                 .prot = job->prot,
-                                 .type = job->not_cached ? MEMORY_UC : from.type,
-                                 .spn = from.spn};
-            reference(m.spn, 1);
+            m = slpt_lookup(&job->call->caller->space, source + i);
+            m = (struct mapping){
+                .present = true, .prot = job->prot, .type = type_for(job, &m), .spn = m.spn};
+            refer(m.spn, 1, 1);
         }
-        overlay_set_under(&job->target->space, gpn + i, &m);
+        overlay_set_under(job->space, gpn + i, &m);
     }
 }
 
 static uint32_t map_element(struct job *job, gpn_t gpn, gpn_t source)
 {
-    struct space *space = &job->target->space;
-    spn_t spn = SPN_NONE;
-    uint64_t run = 0;
-    if ((gpn | (job->prot ? source : 0)) & (job->pages - 1))
+    struct mapping from = {0};
+    bool contiguous = true;
+    if (job->prot &&
+        (source & (job->pages - 1) || !source_is_good(job, source, &from, &contiguous)))
         return HV_STATUS_INVALID_PARAMETER;
-    if (job->prot && !source_is_good(job, source, &spn, &run))
+    if (any_deposited(job, gpn))
         return HV_STATUS_INVALID_PARAMETER;
-    if (any_deposited(space, gpn, job->pages))
-        return HV_STATUS_INVALID_PARAMETER;
-    bool large = job->pages == PAGES_2M && run == job->pages && !(spn & (PAGES_2M - 1)) &&
-                 !any_overlay(space, gpn, job->pages);
-    if (!slpt_prepare(space, gpn, job->pages, large ? 1 : 0))
+    bool large = job->pages == PAGES_2M && job->prot && contiguous &&
+                 !(from.spn & (PAGES_2M - 1)) && !any_overlay(job, gpn);
+    if (!slpt_prepare(job->space, gpn, job->pages, large ? 1 : 0))
         return HV_STATUS_INSUFFICIENT_MEMORY;
     account_for_old(job, gpn);
-    if (!large) {
+    if (large) {
+        slpt_map(job->space, gpn, from.spn, job->pages, job->prot, type_for(job, &from), 1);
+        refer(from.spn, job->pages, 1);
+    } else {
         map_small(job, gpn, source);
-        return HV_STATUS_SUCCESS;
     }
-    uint8_t type = slpt_lookup(&job->caller->space, source).type;
-    slpt_map(space, gpn, spn, job->pages, job->prot, job->not_cached ? MEMORY_UC : type, 1);
-    reference(spn, job->pages);
     return HV_STATUS_SUCCESS;
 }
 
@@ -257,29 +228,22 @@ static bool decode_map_flags(struct job *job, uint32_t flags)
     return true;
 }
 
-/* The whole range of the call is in the space; job->base becomes that of the batch. */
-static bool set_range(const struct call *call, struct job *job, gpn_t base)
-{
-    uint64_t limit = 1UL << (job->target->space.gpa_bits - PAGE_SHIFT);
-    uint64_t count = (call->control >> HV_CONTROL_REP_COUNT_SHIFT) & 0xFFF;
-    if (base >= limit || count * job->pages > limit - base)
-        return false;
-    job->base = base + call->position * job->pages;
-    return true;
-}
-
-static struct job job_of(const struct call *call)
-{
-    return (struct job){.target = call->target, .caller = call->caller, .pages = 1};
-}
-
-/* The elements of the batch, one by one, and the shootdown that they are worth. */
-static uint32_t each_element(struct call *call, struct job *job,
+/*
+ * The elements of the batch, one by one, and the shootdown that they are worth. The whole range
+ * of the call must be in the space.
+ */
+static uint32_t each_element(struct call *call, struct job *job, gpn_t base,
                              uint32_t (*act)(struct job *job, gpn_t gpn, gpn_t source))
 {
+    job->call = call;
+    job->space = &call->target->space;
+    uint64_t limit = 1UL << (job->space->gpa_bits - PAGE_SHIFT);
+    if (base >= limit || call->count * job->pages > limit - base || base & (job->pages - 1))
+        return HV_STATUS_INVALID_PARAMETER;
+    base += call->position * job->pages;
     uint32_t status = HV_STATUS_SUCCESS;
     while (call->done < call->batch) {
-        status = act(job, job->base + call->done * job->pages, call->elements[call->done]);
+        status = act(job, base + call->done * job->pages, call->elements[call->done]);
         if (status != HV_STATUS_SUCCESS)
             break;
         call->done++;
@@ -287,56 +251,44 @@ static uint32_t each_element(struct call *call, struct job *job,
             break;
     }
     if (job->narrowed)
-        tlb_shootdown(&job->target->space);
+        tlb_shootdown(job->space);
     return status;
 }
 
 uint32_t call_map_gpa_pages(struct call *call)
 {
     const struct hv_input_map_gpa *in = (const void *)call->input;
-    struct job job = job_of(call);
-    if (in->zero || !decode_map_flags(&job, in->flags) || !set_range(call, &job, in->base_gpn))
+    struct job job = {0};
+    if (in->zero || !decode_map_flags(&job, in->flags))
         return HV_STATUS_INVALID_PARAMETER;
-    return each_element(call, &job, map_element);
+    return each_element(call, &job, in->base_gpn, map_element);
 }
 
-/* The state pages that show in [gpn, gpn + count) of the space, whoever's they are. */
-static void unmap_state_pages(struct space *space, gpn_t gpn, uint64_t count)
+/* The state pages that show in the element, whoever's they are. */
+static void unmap_state_pages(const struct job *job, gpn_t gpn)
 {
-    struct overlay *o = space->overlays;
-    while (o) {
-        if (o->kind == OVERLAY_STATE_PAGE && o->gpn - gpn < count) {
+    for (struct overlay *o = job->space->overlays, *next; o; o = next) {
+        next = o->next; /* a page shows in a map once: only o leaves the list */
+        if (o->kind == OVERLAY_STATE_PAGE && o->gpn - gpn < job->pages)
             state_page_unmap(o->owner, (enum state_page_type)o->index);
-            o = space->overlays; /* the list has changed */
-        } else {
-            o = o->next;
-        }
     }
 }
 
 static uint32_t unmap_element(struct job *job, gpn_t gpn, gpn_t source)
 {
-    static const struct mapping empty;
-    struct space *space = &job->target->space;
-    if (gpn & (job->pages - 1) || any_deposited(space, gpn, job->pages))
+    if (any_deposited(job, gpn))
         return HV_STATUS_INVALID_PARAMETER;
-    unmap_state_pages(space, gpn, job->pages);
-    for (uint64_t i = 0; i < job->pages;) {
-        struct mapping m = overlay_lookup_under(space, gpn + i);
-        uint64_t rest = pages_of(&m) - ((gpn + i) & (pages_of(&m) - 1));
-        uint64_t count = min_u64(rest, job->pages - i);
-        if (m.present || m.stashed) {
-            if (count == pages_of(&m) && m.level != 0)
-                slpt_unmap(space, gpn + i, count);
-            else if (!slpt_prepare(space, gpn + i, 1, 0))
-                return HV_STATUS_INSUFFICIENT_MEMORY;
-            else
-                for (uint64_t j = 0; j < count; j++)
-                    overlay_set_under(space, gpn + i + j, &empty);
-            if (m.present)
-                lose(job, m.spn, count);
-        }
-        i += count;
+    unmap_state_pages(job, gpn);
+    for (uint64_t i = 0, count; i < job->pages; i += count) {
+        struct mapping m = overlay_lookup_under(job->space, gpn + i);
+        struct overlay *o = overlay_at(job->space, gpn + i);
+        count = spanned(&m, gpn + i, job->pages - i);
+        if (o)
+            o->under = (struct mapping){0};
+        else if (slpt_unmap(job->space, gpn + i, count) < count)
+            return HV_STATUS_INSUFFICIENT_MEMORY;
+        if (m.present)
+            lose(job, m.spn, count);
     }
     return HV_STATUS_SUCCESS;
 }
@@ -344,41 +296,39 @@ static uint32_t unmap_element(struct job *job, gpn_t gpn, gpn_t source)
 uint32_t call_unmap_gpa_pages(struct call *call)
 {
     const struct hv_input_unmap_gpa *in = (const void *)call->input;
-    struct job job = job_of(call);
-    job.pages = in->flags & (HV_MAP_LARGE_PAGE | UNMAP_LARGE_PAGE) ? PAGES_2M : 1;
-    if (in->zero || (in->flags & ~(HV_MAP_LARGE_PAGE | UNMAP_LARGE_PAGE)) ||
-        !set_range(call, &job, in->base_gpn))
+    struct job job = {.pages = in->flags ? PAGES_2M : 1};
+    if (in->zero || (in->flags & ~(HV_MAP_LARGE_PAGE | UNMAP_LARGE_PAGE)))
         return HV_STATUS_INVALID_PARAMETER;
-    return each_element(call, &job, unmap_element);
+    return each_element(call, &job, in->base_gpn, unmap_element);
+}
+
+static uint32_t get_access_state(struct job *job, gpn_t gpn, gpn_t source)
+{
+    uint8_t *states = (uint8_t *)job->call->output;
+    states[job->call->done] = (uint8_t)slpt_test_and_clear_ad(job->space, gpn, job->clear);
+    return HV_STATUS_SUCCESS;
 }
 
 uint32_t call_get_gpa_pages_access_states(struct call *call)
 {
     const struct hv_input_access_states *in = (const void *)call->input;
-    uint8_t *states = (uint8_t *)call->output;
-    struct job job = job_of(call);
+    const uint64_t known = HV_ACCESS_STATES_CLEAR_ACCESSED | HV_ACCESS_STATES_CLEAR_DIRTY;
     if (!backend_features.accessed_dirty)
         return HV_STATUS_PROCESSOR_FEATURE_NOT_SUPPORTED;
-    const uint64_t known = HV_ACCESS_STATES_CLEAR_ACCESSED | HV_ACCESS_STATES_CLEAR_DIRTY;
-    if ((in->flags & ~known) || !set_range(call, &job, in->base_gpn))
+    if (in->flags & ~known)
         return HV_STATUS_INVALID_PARAMETER;
     /* slpt_test_and_clear_ad numbers the bits like the output. */
     unsigned clear = (in->flags & HV_ACCESS_STATES_CLEAR_ACCESSED ? HV_ACCESS_STATE_ACCESSED : 0) |
                      (in->flags & HV_ACCESS_STATES_CLEAR_DIRTY ? HV_ACCESS_STATE_DIRTY : 0);
-    for (; call->done < call->batch; call->done++)
-        states[call->done] =
-            (uint8_t)slpt_test_and_clear_ad(&job.target->space, job.base + call->done, clear);
-    if (clear)
-        tlb_shootdown(&job.target->space); /* the processor sets them again only on a new walk */
-    return HV_STATUS_SUCCESS;
+    /* The processor sets them again only on a new walk. */
+    struct job job = {.pages = 1, .clear = clear, .narrowed = clear != 0};
+    return each_element(call, &job, in->base_gpn, get_access_state);
 }
 
 /* How far a walk that takes a space apart got. */
 struct release {
     const struct call *call;
     uint32_t leaves;
-    gpn_t start, end; /* what was visited, to be unmapped; start GPN_NONE: nothing */
-    bool stopped;
 };
 
 #define RELEASE_AT_LEAST 1024 /* leaves in one go, whatever the time */
@@ -386,24 +336,16 @@ struct release {
 static bool release_visit(struct space *space, gpn_t gpn, const struct mapping *m, void *context)
 {
     struct release *r = context;
-    if (r->leaves >= RELEASE_AT_LEAST && call_expired(r->call)) {
-        r->stopped = true;
+    if (r->leaves++ >= RELEASE_AT_LEAST && call_expired(r->call))
         return false;
-    }
     if (m->present || is_deposited(m))
-        dereference(m->spn, pages_of(m));
-    if (r->start == GPN_NONE)
-        r->start = gpn;
-    r->end = gpn + pages_of(m);
-    r->leaves++;
+        refer(m->spn, mapping_pages(m), -1);
+    slpt_unmap(space, gpn, mapping_pages(m)); /* a whole leaf: needs no memory */
     return true;
 }
 
 bool gpa_release_space(struct partition *p, const struct call *call)
 {
-    struct release r = {.call = call, .start = GPN_NONE};
-    slpt_for_each(&p->space, release_visit, &r);
-    if (r.stopped)
-        slpt_unmap(&p->space, r.start, r.end - r.start);
-    return !r.stopped;
+    struct release r = {.call = call};
+    return slpt_for_each(&p->space, release_visit, &r);
 }

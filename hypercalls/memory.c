@@ -26,7 +26,7 @@ struct search {
 static bool visit(struct space *space, gpn_t gpn, const struct mapping *m, void *context)
 {
     struct search *search = context;
-    if (search->spn < m->spn || search->spn - m->spn >= 1UL << (9 * m->level))
+    if (search->spn < m->spn || search->spn - m->spn >= mapping_pages(m))
         return true;
     search->gpn = gpn + (search->spn - m->spn);
     return false;

@@ -55,6 +55,7 @@ struct call {
     uint32_t variable;           /* qwords of a variable header, which follows in input */
 
     /* rep calls */
+    uint32_t count;    /* elements in the whole list */
     uint32_t position; /* index in the list of the batch's first element */
     uint32_t batch;    /* elements in the batch */
     uint32_t done;     /* set by the handler: how many of them are complete. Fewer than batch with

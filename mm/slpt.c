@@ -335,7 +335,7 @@ static bool visit_table(struct space *space, spn_t spn, unsigned level, gpn_t gp
     return true;
 }
 
-void slpt_for_each(struct space *space, visit_function *visit, void *context)
+bool slpt_for_each(struct space *space, visit_function *visit, void *context)
 {
-    visit_table(space, space->root, TOP_LEVEL, 0, visit, context);
+    return visit_table(space, space->root, TOP_LEVEL, 0, visit, context);
 }

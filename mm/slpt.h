@@ -34,6 +34,12 @@ struct mapping {
     spn_t spn; /* the SPN that backs exactly the GPN that was asked for */
 };
 
+/* 4 KiB pages that an entry of that level spans. */
+static inline uint64_t mapping_pages(const struct mapping *m)
+{
+    return 1UL << (9 * m->level);
+}
+
 /* What differs between EPT and NPT. All hooks are pure functions on entries. */
 struct slpt_format {
     uint64_t (*make_leaf)(spn_t spn, uint8_t prot, uint8_t type, unsigned level);
@@ -120,9 +126,10 @@ unsigned slpt_test_and_clear_ad(struct space *space, gpn_t gpn, unsigned clear);
 /*
  * Calls visit for every leaf, present or stashed, in GPN order; gpn is the
  * leaf's first page, m->spn its first frame, m->level its size. visit returns
- * false to stop the walk. visit may change the leaf by slpt_set when it is 4 KiB.
+ * false to stop the walk, which then returns false. visit may change the leaf:
+ * by slpt_set when it is 4 KiB, by slpt_unmap of a part or all of it.
  */
-void slpt_for_each(struct space *space,
+bool slpt_for_each(struct space *space,
                    bool (*visit)(struct space *space, gpn_t gpn, const struct mapping *m,
                                  void *context),
                    void *context);
