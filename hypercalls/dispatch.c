@@ -86,21 +86,24 @@ static bool read_input(const struct call *call, uint64_t from, void *to, size_t 
     return true;
 }
 
-static uint32_t run_simple(struct call *call)
+/* Before the handler: the header is read, `output` bytes can be written, the target is found. */
+static uint32_t prepare(struct call *call, uint64_t output)
 {
-    const struct call_row *row = call->row;
-    const struct space *space = &call->caller->space;
-    size_t size = row->header + call->variable * sizeof(uint64_t);
+    size_t size = call->row->header + call->variable * sizeof(uint64_t);
     if (size && !read_input(call, 0, call->input, size))
         return fault(call, call->input_gpa, ACCESS_READ);
     call->copied = true;
-    if (row->output && !guest_output_writable(space, call->output_gpa, row->output))
+    if (output && !guest_output_writable(&call->caller->space, call->output_gpa, output))
         return fault(call, call->output_gpa, ACCESS_WRITE);
-    uint32_t outcome = call_find_target(call);
-    if (outcome == HV_STATUS_SUCCESS)
-        outcome = row->handler(call);
-    if (outcome == HV_STATUS_SUCCESS && row->output &&
-        !guest_write(space, call->output_gpa, call->output, row->output))
+    return call_find_target(call);
+}
+
+static uint32_t run_simple(struct call *call)
+{
+    size_t output = call->row->output;
+    uint32_t outcome = call->row->handler(call);
+    if (outcome == HV_STATUS_SUCCESS && output &&
+        !guest_write(&call->caller->space, call->output_gpa, call->output, output))
         return fault(call, call->output_gpa, ACCESS_WRITE);
     return outcome;
 }
@@ -108,16 +111,6 @@ static uint32_t run_simple(struct call *call)
 static uint32_t run_rep(struct call *call)
 {
     const struct call_row *row = call->row;
-    const struct space *space = &call->caller->space;
-    if (!read_input(call, 0, call->input, row->header))
-        return fault(call, call->input_gpa, ACCESS_READ);
-    call->copied = true;
-    if (row->out_element && !guest_accessible(space, call->output_gpa,
-                                              (size_t)call->count * row->out_element, MAP_WRITE))
-        return fault(call, call->output_gpa, ACCESS_WRITE);
-    uint32_t status = call_find_target(call);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
     call->start_tsc = rdtsc();
     for (;;) {
         call->batch = (uint32_t)min_u64(call->count - call->position, CALL_BATCH);
@@ -128,7 +121,8 @@ static uint32_t run_rep(struct call *call)
         call->done = 0;
         uint32_t outcome = row->handler(call);
         if (call->done && row->out_element &&
-            !guest_write(space, call->output_gpa + (uint64_t)call->position * row->out_element,
+            !guest_write(&call->caller->space,
+                         call->output_gpa + (uint64_t)call->position * row->out_element,
                          call->output, (size_t)call->done * row->out_element))
             return fault(call, call->output_gpa, ACCESS_WRITE);
         call->position += call->done;
@@ -172,36 +166,34 @@ static uint32_t check_and_run(struct call *call)
         return status;
     if ((row->how & LOCKED) && !lock_or_yield(call->cpu))
         return CALL_CONTINUE;
-    status = row->rep ? run_rep(call) : run_simple(call);
+    status = prepare(call, output);
+    if (status == HV_STATUS_SUCCESS)
+        status = row->rep ? run_rep(call) : run_simple(call);
     if ((row->how & LOCKED))
         unlock(&hv_lock);
     return status;
+}
+
+/* A word goes into a register, or outside 64-bit mode into EDX:EAX. */
+static void set_word(uint64_t *gpr, bool code64, unsigned in_64_bit_mode, uint64_t word)
+{
+    gpr[code64 ? in_64_bit_mode : RAX] = code64 ? word : (uint32_t)word;
+    if (!code64)
+        gpr[RDX] = word >> 32;
 }
 
 /* The registers change as little as the ABI says: the result, or a rep call's new start. */
 static void put_back(struct call *call, uint32_t outcome, bool code64, unsigned insn_length)
 {
     uint64_t *gpr = call->vp->state.gpr;
-    if (outcome == CALL_CONTINUE) {
-        if (!call->row->rep)
-            return;
-        uint64_t control = (call->control & ~CONTROL_REP_START) | (uint64_t)call->position
-                                                                      << HV_CONTROL_REP_START_SHIFT;
-        if (code64) {
-            gpr[RCX] = control;
-        } else {
-            gpr[RAX] = (uint32_t)control;
-            gpr[RDX] = control >> 32;
-        }
-        return;
+    uint64_t position = call->position;
+    if (outcome != CALL_CONTINUE) {
+        set_word(gpr, code64, RAX, outcome | position << HV_RESULT_REPS_SHIFT);
+        vp_advance(call->vp, insn_length);
+    } else if (call->row->rep) {
+        set_word(gpr, code64, RCX,
+                 (call->control & ~CONTROL_REP_START) | position << HV_CONTROL_REP_START_SHIFT);
     }
-    uint64_t result = outcome | (uint64_t)call->position << HV_RESULT_REPS_SHIFT;
-    gpr[RAX] = result;
-    if (!code64) {
-        gpr[RAX] = (uint32_t)result;
-        gpr[RDX] = result >> 32;
-    }
-    vp_advance(call->vp, insn_length);
 }
 
 static uint64_t pair(const uint64_t *gpr, unsigned high, unsigned low)
