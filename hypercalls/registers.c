@@ -199,18 +199,17 @@ static void *field_of(const struct vp *vp, const struct row *row, unsigned n)
     return (uint8_t *)vp + row->offset + (size_t)n * row->size;
 }
 
-/* False: no such name. */
-static bool get_register(const struct vp *vp, uint32_t name, struct hv_register_value *value)
+static uint32_t get_register(const struct vp *vp, uint32_t name, struct hv_register_value *value)
 {
     const struct row *row = find(name);
     *value = (struct hv_register_value){0};
     if (!row)
-        return false;
+        return HV_STATUS_INVALID_PARAMETER;
     if (row->get)
         row->get(vp, name - row->name, value);
     else
         memcpy(value, field_of(vp, row, name - row->name), row->size);
-    return true;
+    return HV_STATUS_SUCCESS;
 }
 
 /*
@@ -260,6 +259,11 @@ static uint32_t set_register(struct vp *vp, uint32_t name, const struct hv_regis
     return HV_STATUS_SUCCESS;
 }
 
+static bool accessible(const struct call *call, const struct vp *vp)
+{
+    return vp == call->vp || vp_stopped(vp);
+}
+
 /* What both calls begin with, once for each batch. */
 static uint32_t open_registers(const struct call *call)
 {
@@ -267,49 +271,35 @@ static uint32_t open_registers(const struct call *call)
     struct vp *vp = call->target_vp;
     if (in->vtl || in->zero[0] || in->zero[1] || in->zero[2])
         return HV_STATUS_INVALID_PARAMETER;
-    if (vp != call->vp && !vp_stopped(vp))
+    if (!accessible(call, vp))
         return HV_STATUS_SUCCESS;
     vp_sync(vp);
     return vp == call->vp || state_page_take(vp) ? HV_STATUS_SUCCESS
                                                  : HV_STATUS_INVALID_REGISTER_VALUE;
 }
 
-static bool accessible(const struct call *call, const struct vp *vp)
+/* And what they end with. */
+static void close_registers(const struct call *call)
 {
-    return vp == call->vp || vp_stopped(vp);
-}
-
-uint32_t call_get_vp_registers(struct call *call)
-{
-    const uint32_t *names = (const uint32_t *)call->elements;
-    struct hv_register_value *values = (struct hv_register_value *)call->output;
     struct vp *vp = call->target_vp;
-    uint32_t status = open_registers(call);
-    if (status != HV_STATUS_SUCCESS)
-        return status;
-    bool fetched = vp != call->vp;
-    for (uint32_t i = 0; i < call->batch; i++) {
-        if (!fetched && is_swapped(names[i])) {
-            fpu_save(vp);
-            fpu_restore(vp); /* the guest's XCR0 again */
-            fetched = true;
-        }
-        if (names[i] != HV_REGISTER_EXPLICIT_SUSPEND && !accessible(call, vp))
-            status = HV_STATUS_INVALID_VP_STATE;
-        else if (!get_register(vp, names[i], &values[i]))
-            status = HV_STATUS_INVALID_PARAMETER;
-        if (status != HV_STATUS_SUCCESS)
-            break;
-        call->done++;
-    }
     if (vp != call->vp && vp_stopped(vp))
         state_page_publish(vp, false);
-    return status;
 }
 
-static uint32_t set_one(const struct call *call, struct vp *vp,
-                        const struct hv_register_assignment *assignment)
+/* One element of a list, which begins with the register's name. */
+typedef uint32_t element_function(const struct call *call, struct vp *vp, const void *element);
+
+static uint32_t get_one(const struct call *call, struct vp *vp, const void *element)
 {
+    uint32_t name = *(const uint32_t *)element;
+    if (name != HV_REGISTER_EXPLICIT_SUSPEND && !accessible(call, vp))
+        return HV_STATUS_INVALID_VP_STATE;
+    return get_register(vp, name, (struct hv_register_value *)call->output + call->done);
+}
+
+static uint32_t set_one(const struct call *call, struct vp *vp, const void *element)
+{
+    const struct hv_register_assignment *assignment = element;
     if (assignment->zero[0] || assignment->zero[1] || assignment->zero[2])
         return HV_STATUS_INVALID_PARAMETER;
     if (assignment->name == HV_REGISTER_EXPLICIT_SUSPEND)
@@ -317,26 +307,38 @@ static uint32_t set_one(const struct call *call, struct vp *vp,
     if (!accessible(call, vp))
         return HV_STATUS_INVALID_VP_STATE;
     vp_touch(vp);
-    if (vp != call->vp || !is_swapped(assignment->name))
-        return set_register(vp, assignment->name, &assignment->value);
-    fpu_save(vp);
-    uint32_t status = set_register(vp, assignment->name, &assignment->value);
-    fpu_restore(vp);
-    return status;
+    return set_register(vp, assignment->name, &assignment->value);
 }
 
-/* The elements of a batch, up to the first that fails or that stops the VP. */
-static uint32_t set_batch(struct call *call, struct vp *vp)
+/* The elements of a batch, up to the first that fails or at which the VP stops. */
+static uint32_t each_register(struct call *call, element_function *act)
 {
-    const struct hv_register_assignment *list = (const void *)call->elements;
+    struct vp *vp = call->target_vp;
     bool was_accessible = accessible(call, vp);
     while (call->done < call->batch && accessible(call, vp) == was_accessible) {
-        uint32_t status = set_one(call, vp, &list[call->done]);
+        const uint8_t *element =
+            (const uint8_t *)call->elements + call->done * call->row->in_element;
+        bool fetch = vp == call->vp && is_swapped(*(const uint32_t *)element);
+        if (fetch)
+            fpu_save(vp);
+        uint32_t status = act(call, vp, element);
+        if (fetch)
+            fpu_restore(vp); /* the guest's XCR0 again */
         if (status != HV_STATUS_SUCCESS)
             return status;
         call->done++;
     }
     return HV_STATUS_SUCCESS;
+}
+
+uint32_t call_get_vp_registers(struct call *call)
+{
+    uint32_t status = open_registers(call);
+    if (status != HV_STATUS_SUCCESS)
+        return status;
+    status = each_register(call, get_one);
+    close_registers(call);
+    return status;
 }
 
 uint32_t call_set_vp_registers(struct call *call)
@@ -345,20 +347,14 @@ uint32_t call_set_vp_registers(struct call *call)
     uint32_t status = open_registers(call);
     if (status != HV_STATUS_SUCCESS)
         return status;
-    if (!accessible(call, vp)) {
-        status = set_batch(call, vp); /* can only stop it; then go on with what it stopped at */
-    } else if (!vp->first) {
-        status = set_batch(call, vp);
-    } else {
-        struct vp_state before = vp->state;
-        status = set_batch(call, vp);
-        if (!state_is_valid(&vp->state) && state_is_valid(&before)) {
-            vp->state = before;
-            call->done = 0;
-            status = HV_STATUS_INVALID_REGISTER_VALUE;
-        }
+    bool whole = vp->first && accessible(call, vp);
+    struct vp_state before = whole ? vp->state : (struct vp_state){0};
+    status = each_register(call, set_one);
+    if (whole && !state_is_valid(&vp->state) && state_is_valid(&before)) {
+        vp->state = before;
+        call->done = 0;
+        status = HV_STATUS_INVALID_REGISTER_VALUE;
     }
-    if (vp != call->vp && vp_stopped(vp))
-        state_page_publish(vp, false);
+    close_registers(call);
     return status;
 }
