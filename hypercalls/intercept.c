@@ -15,22 +15,22 @@
 
 enum { MASK_READ_WRITE = 3, MASK_EXECUTE = 4, VECTOR_COUNT = 32 };
 
+/* Of each type: the bits that a mask may have, and the largest parameter. */
+static const struct {
+    uint32_t mask, most;
+} types[] = {
+    [HV_INTERCEPT_IO_PORT] = {MASK_READ_WRITE, UINT16_MAX},
+    [HV_INTERCEPT_MSR] = {MASK_READ_WRITE, UINT32_MAX},
+    [HV_INTERCEPT_CPUID] = {MASK_EXECUTE, UINT32_MAX},
+    [HV_INTERCEPT_EXCEPTION] = {MASK_EXECUTE, VECTOR_COUNT - 1},
+};
+
 _Static_assert(MAX_INTERCEPTS * sizeof(struct installed_intercept) <= PAGE_SIZE, "one page");
 
 static bool input_is_good(const struct hv_input_install_intercept *in)
 {
-    switch (in->type) {
-    case HV_INTERCEPT_IO_PORT:
-        return !(in->access_mask & ~MASK_READ_WRITE) && in->parameter <= UINT16_MAX;
-    case HV_INTERCEPT_MSR:
-        return !(in->access_mask & ~MASK_READ_WRITE) && in->parameter <= UINT32_MAX;
-    case HV_INTERCEPT_CPUID:
-        return !(in->access_mask & ~MASK_EXECUTE) && in->parameter <= UINT32_MAX;
-    case HV_INTERCEPT_EXCEPTION:
-        return !(in->access_mask & ~MASK_EXECUTE) && in->parameter < VECTOR_COUNT;
-    default:
-        return false;
-    }
+    return in->type < ARRAY_SIZE(types) && !(in->access_mask & ~types[in->type].mask) &&
+           in->parameter <= types[in->type].most;
 }
 
 static uint32_t install(struct partition *p, const struct hv_input_install_intercept *in)
@@ -40,14 +40,11 @@ static uint32_t install(struct partition *p, const struct hv_input_install_inter
     while (i < p->intercept_count &&
            (table[i].type != in->type || table[i].parameter != in->parameter))
         i++;
-    if (i < p->intercept_count) {
-        table[i].mask = in->access_mask;
-        if (in->access_mask == 0)
+    if (in->access_mask == 0) {
+        if (i < p->intercept_count)
             table[i] = table[--p->intercept_count];
         return HV_STATUS_SUCCESS;
     }
-    if (in->access_mask == 0)
-        return HV_STATUS_SUCCESS;
     if (i == MAX_INTERCEPTS)
         return HV_STATUS_NO_RESOURCES;
     if (table == NULL) {
@@ -57,7 +54,8 @@ static uint32_t install(struct partition *p, const struct hv_input_install_inter
         p->intercepts = table = page_ptr(spn);
     }
     table[i] = (struct installed_intercept){in->type, in->access_mask, in->parameter};
-    p->intercept_count++;
+    if (i == p->intercept_count)
+        p->intercept_count++;
     return HV_STATUS_SUCCESS;
 }
 
