@@ -13,6 +13,8 @@
  */
 #include "hypercalls/table.h"
 
+#include "hv/base/string.h"
+
 #define DEVICE_TYPE(id) ((id) >> 62)
 
 #define MSI_ADDRESS       0xFEE00000UL /* SDM 11.11.1; bits 12..19: APIC id */
@@ -40,16 +42,32 @@ static uint32_t target_vps(const struct call *call, const struct hv_input_map_de
     return HV_STATUS_SUCCESS;
 }
 
+static bool is_supported_device(uint64_t device)
+{
+    return DEVICE_TYPE(device) == HV_DEVICE_PCI || DEVICE_TYPE(device) == HV_DEVICE_IOAPIC;
+}
+
 static bool is_supported(const struct hv_input_map_device_interrupt *in)
 {
     bool msi = DEVICE_TYPE(in->device_id) == HV_DEVICE_PCI;
-    if (!msi && DEVICE_TYPE(in->device_id) != HV_DEVICE_IOAPIC)
-        return false;
-    return in->flags == 0 && in->base_index == 0 && in->logical.source == 0 &&
-           in->logical.zero == 0 && in->logical.value == 0 && in->zero == 0 &&
-           in->type == HV_INTERRUPT_FIXED &&
+    return is_supported_device(in->device_id) && in->flags == 0 && in->base_index == 0 &&
+           in->logical.source == 0 && in->logical.zero == 0 && in->logical.value == 0 &&
+           in->zero == 0 && in->type == HV_INTERRUPT_FIXED &&
            in->trigger <= (msi ? HV_TRIGGER_EDGE : HV_TRIGGER_LEVEL) && in->vector_count == 1 &&
            in->vector >= FIRST_VECTOR && in->vector <= LAST_VECTOR;
+}
+
+/* What the device, or the I/O APIC, is to be programmed with. level: of an I/O APIC's. */
+static struct hv_interrupt_entry entry_for(uint64_t device, uint64_t apic_id, uint64_t vector,
+                                           bool level)
+{
+    if (DEVICE_TYPE(device) == HV_DEVICE_PCI)
+        return (struct hv_interrupt_entry){.source = HV_INTERRUPT_SOURCE_MSI,
+                                           .value = MSI_ADDRESS | apic_id << MSI_ID_SHIFT |
+                                                    vector << MSI_DATA_SHIFT};
+    return (struct hv_interrupt_entry){.source = HV_INTERRUPT_SOURCE_IOAPIC,
+                                       .value = vector | (level ? RTE_LEVEL : 0) |
+                                                apic_id << RTE_ID_SHIFT};
 }
 
 uint32_t call_map_device_interrupt(struct call *call)
@@ -67,40 +85,22 @@ uint32_t call_map_device_interrupt(struct call *call)
     uint64_t apic_id = cpus[__builtin_ctzl(vps)]->apic_id;
     if (apic_id > MESSAGE_ID_MAX)
         return HV_STATUS_OPERATION_FAILED;
-    *out = (struct hv_output_map_device_interrupt){0};
-    if (DEVICE_TYPE(in->device_id) == HV_DEVICE_PCI) {
-        out->entry.source = HV_INTERRUPT_SOURCE_MSI;
-        out->entry.value =
-            MSI_ADDRESS | apic_id << MSI_ID_SHIFT | (uint64_t)in->vector << MSI_DATA_SHIFT;
-    } else {
-        out->entry.source = HV_INTERRUPT_SOURCE_IOAPIC;
-        out->entry.value = in->vector | (in->trigger == HV_TRIGGER_LEVEL ? RTE_LEVEL : 0) |
-                           apic_id << RTE_ID_SHIFT;
-    }
+    *out = (struct hv_output_map_device_interrupt){
+        .entry = entry_for(in->device_id, apic_id, in->vector, in->trigger == HV_TRIGGER_LEVEL)};
     return HV_STATUS_SUCCESS;
 }
 
 /* Whether the entry is one that mapping gives for such a device. */
 static bool is_mapped(uint64_t device, const struct hv_interrupt_entry *entry)
 {
-    uint64_t apic_id, vector, rest;
-    if (DEVICE_TYPE(device) == HV_DEVICE_PCI && entry->source == HV_INTERRUPT_SOURCE_MSI) {
-        apic_id = entry->value >> MSI_ID_SHIFT & MESSAGE_ID_MAX;
-        vector = entry->value >> MSI_DATA_SHIFT;
-        rest = (uint32_t)entry->value ^ MSI_ADDRESS ^ apic_id << MSI_ID_SHIFT;
-    } else if (DEVICE_TYPE(device) == HV_DEVICE_IOAPIC &&
-               entry->source == HV_INTERRUPT_SOURCE_IOAPIC) {
-        apic_id = entry->value >> RTE_ID_SHIFT;
-        vector = entry->value & LAST_VECTOR;
-        rest = entry->value & ~(apic_id << RTE_ID_SHIFT | vector | RTE_LEVEL);
-    } else {
-        return false;
-    }
-    bool exists = false;
-    rest |= entry->zero;
+    bool msi = DEVICE_TYPE(device) == HV_DEVICE_PCI, exists = false;
+    uint64_t apic_id = entry->value >> (msi ? MSI_ID_SHIFT : RTE_ID_SHIFT) & MESSAGE_ID_MAX;
+    uint64_t vector = entry->value >> (msi ? MSI_DATA_SHIFT : 0) & LAST_VECTOR;
+    struct hv_interrupt_entry made = entry_for(device, apic_id, vector, entry->value & RTE_LEVEL);
     for (uint32_t i = 0; i < cpu_count; i++)
         exists |= cpus[i]->apic_id == apic_id;
-    return exists && rest == 0 && vector >= FIRST_VECTOR && vector <= LAST_VECTOR;
+    return is_supported_device(device) && exists && vector >= FIRST_VECTOR &&
+           memcmp(entry, &made, sizeof(made)) == 0;
 }
 
 uint32_t call_unmap_device_interrupt(struct call *call)
