@@ -31,7 +31,7 @@ _Static_assert((int)STATE_PAGE_INTERCEPT == (int)HV_VP_STATE_PAGE_INTERCEPT_MESS
 
 /* Where a page goes: one or two spaces, and the GPN. */
 struct plan {
-    struct {
+    struct place {
         struct space *space;
         uint8_t prot;
     } place[2];
@@ -55,31 +55,21 @@ static uint32_t make_plan(const struct call *call, struct partition *target,
                           const struct hv_input_map_vp_state_page *in, struct plan *plan)
 {
     struct partition *caller = call->caller;
-    struct space *own = &caller->space, *theirs = &target->space;
-    bool provided = (in->flags & HV_MAP_LOCATION_PROVIDED) != 0;
+    const struct place own = {&caller->space, MAP_READ | MAP_WRITE};
+    const struct place theirs = {&target->space, MAP_READ};
     bool self = target == caller;
     bool root = (caller->privileges & PRIVILEGE_CPU_MANAGEMENT) != 0;
-    plan->count = 1;
-    if (self || !root) {
-        plan->place[0].space = own;
-        plan->place[0].prot = MAP_READ | MAP_WRITE;
-    } else {
-        plan->place[0].space = theirs;
-        plan->place[0].prot = MAP_READ;
-    }
-    if (provided) {
+    *plan = (struct plan){{self || !root ? own : theirs, own}, .count = 1};
+    if (in->flags & HV_MAP_LOCATION_PROVIDED) {
         plan->gpn = in->requested_map_location;
         return location_is_good(plan->place[0].space, plan->gpn) ? HV_STATUS_SUCCESS
                                                                  : HV_STATUS_INVALID_PARAMETER;
     }
     if (!self && !root)
         return HV_STATUS_INVALID_PARAMETER;
-    if (!self) {
-        plan->place[1].space = own;
-        plan->place[1].prot = MAP_READ | MAP_WRITE;
+    if (!self)
         plan->count = 2;
-    }
-    plan->gpn = overlay_choose(plan->place[0].space, self ? NULL : own);
+    plan->gpn = overlay_choose(plan->place[0].space, self ? NULL : own.space);
     return plan->gpn == GPN_NONE ? HV_STATUS_NO_RESOURCES : HV_STATUS_SUCCESS;
 }
 
@@ -89,21 +79,18 @@ static uint32_t make_plan(const struct call *call, struct partition *target,
  */
 static uint32_t check_memory(const struct plan *plan, const struct partition *target)
 {
-    if (has_plenty(&target->pool) && has_plenty(plan->place[0].space->pool) &&
-        (plan->count == 1 || has_plenty(plan->place[1].space->pool)))
-        return HV_STATUS_SUCCESS;
+    const struct space *first = plan->place[0].space; /* the target's, or the only one */
+    const struct space *last = plan->place[plan->count - 1].space;
     uint64_t of_target = 1;
-    for (unsigned i = 0; i < plan->count; i++)
-        if (plan->place[i].space == &target->space)
-            of_target += slpt_missing_tables(plan->place[i].space, plan->gpn);
+    if (has_plenty(&target->pool) && has_plenty(last->pool))
+        return HV_STATUS_SUCCESS;
+    if (first == &target->space)
+        of_target += slpt_missing_tables(first, plan->gpn);
     if (!pool_has(&target->pool, of_target, 0))
         return HV_STATUS_INSUFFICIENT_MEMORY;
-    for (unsigned i = 0; i < plan->count; i++) {
-        const struct space *space = plan->place[i].space;
-        if (space != &target->space &&
-            !pool_has(space->pool, slpt_missing_tables(space, plan->gpn), of_target))
-            return HV_STATUS_INSUFFICIENT_ROOT_MEMORY;
-    }
+    if (last != &target->space &&
+        !pool_has(last->pool, slpt_missing_tables(last, plan->gpn), of_target))
+        return HV_STATUS_INSUFFICIENT_ROOT_MEMORY;
     return HV_STATUS_SUCCESS;
 }
 
