@@ -28,12 +28,9 @@
         static const struct call_field fields[] = {__VA_ARGS__, NO_FIELD};                         \
         return fields;                                                                             \
     }
-#define SIMPLE_FIELDS(code, call, privilege, how, in, out, ...) FIELDS(call, in, __VA_ARGS__)
-#define REP_FIELDS(code, call, privilege, how, in, each, out_each, ...)                            \
-    FIELDS(call, in, __VA_ARGS__)
-#define VARIABLE_FIELDS(code, call, privilege, how, in, first, out, ...)                           \
-    FIELDS(call, in, __VA_ARGS__)
-HYPERCALLS(SIMPLE_FIELDS, REP_FIELDS, VARIABLE_FIELDS)
+#define SIMPLE_FIELDS(code, call, privilege, how, in, out, ...)     FIELDS(call, in, __VA_ARGS__)
+#define LIST_FIELDS(code, call, privilege, how, in, list, out, ...) FIELDS(call, in, __VA_ARGS__)
+HYPERCALLS(SIMPLE_FIELDS, LIST_FIELDS, LIST_FIELDS)
 
 /* What is the same in a row of each kind. */
 #define COMMON(call, bits, flags)                                                                  \

@@ -52,8 +52,7 @@ static void set_stashed(struct partition *p, gpn_t gpn, bool stashed)
     m.stashed = stashed;
     m.present = !stashed;
     m.level = 0;
-    bool set = overlay_set_under(&p->space, gpn, &m);
-    must(set); /* the table page is there */
+    must(overlay_set_under(&p->space, gpn, &m)); /* the table page is there */
 }
 
 /*

@@ -27,9 +27,7 @@
 uint32_t call_create_partition(struct call *call)
 {
     const struct hv_input_create_partition *in = (const void *)call->input;
-    if (in->flags & ~(CREATE_IMPLEMENTED | CREATE_UNSUPPORTED))
-        return HV_STATUS_INVALID_PARAMETER;
-    if (in->isolation)
+    if (in->flags & ~(CREATE_IMPLEMENTED | CREATE_UNSUPPORTED) || in->isolation)
         return HV_STATUS_INVALID_PARAMETER;
     if (in->flags & CREATE_UNSUPPORTED)
         return HV_STATUS_PROCESSOR_FEATURE_NOT_SUPPORTED;

@@ -135,12 +135,8 @@ uint32_t call_dispatch_vp(struct call *call)
     if (in->flags & HV_DISPATCH_CLEAR_INTERCEPT_SUSPEND)
         vp->intercept_suspend = false;
     out->state = HV_DISPATCH_STATE_BLOCKED;
-    if (vp->explicit_suspend) {
-        out->event = HV_DISPATCH_EVENT_SUSPEND;
-        return HV_STATUS_SUCCESS;
-    }
-    if (vp->intercept_suspend) {
-        out->event = HV_DISPATCH_EVENT_INTERCEPT;
+    if (vp->explicit_suspend || vp->intercept_suspend) {
+        out->event = vp->explicit_suspend ? HV_DISPATCH_EVENT_SUSPEND : HV_DISPATCH_EVENT_INTERCEPT;
         return HV_STATUS_SUCCESS;
     }
     vp->dispatcher = call->vp;
