@@ -100,10 +100,10 @@ static uint32_t prepare(struct call *call, uint64_t output)
 
 static uint32_t run_simple(struct call *call)
 {
-    size_t output = call->row->output;
-    uint32_t outcome = call->row->handler(call);
-    if (outcome == HV_STATUS_SUCCESS && output &&
-        !guest_write(&call->caller->space, call->output_gpa, call->output, output))
+    const struct call_row *row = call->row;
+    uint32_t outcome = row->handler(call);
+    if (outcome == HV_STATUS_SUCCESS && row->output &&
+        !guest_write(&call->caller->space, call->output_gpa, call->output, row->output))
         return fault(call, call->output_gpa, ACCESS_WRITE);
     return outcome;
 }
@@ -177,9 +177,12 @@ static uint32_t check_and_run(struct call *call)
 /* A word goes into a register, or outside 64-bit mode into EDX:EAX. */
 static void set_word(uint64_t *gpr, bool code64, unsigned in_64_bit_mode, uint64_t word)
 {
-    gpr[code64 ? in_64_bit_mode : RAX] = code64 ? word : (uint32_t)word;
-    if (!code64)
+    if (code64) {
+        gpr[in_64_bit_mode] = word;
+    } else {
+        gpr[RAX] = (uint32_t)word;
         gpr[RDX] = word >> 32;
+    }
 }
 
 /* The registers change as little as the ABI says: the result, or a rep call's new start. */
