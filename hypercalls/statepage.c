@@ -31,7 +31,7 @@ _Static_assert((int)STATE_PAGE_INTERCEPT == (int)HV_VP_STATE_PAGE_INTERCEPT_MESS
 
 /* Where a page goes: one or two spaces, and the GPN. */
 struct plan {
-    struct place {
+    struct {
         struct space *space;
         uint8_t prot;
     } place[2];
@@ -55,11 +55,16 @@ static uint32_t make_plan(const struct call *call, struct partition *target,
                           const struct hv_input_map_vp_state_page *in, struct plan *plan)
 {
     struct partition *caller = call->caller;
-    const struct place own = {&caller->space, MAP_READ | MAP_WRITE};
-    const struct place theirs = {&target->space, MAP_READ};
+    struct space *own = &caller->space;
     bool self = target == caller;
     bool root = (caller->privileges & PRIVILEGE_CPU_MANAGEMENT) != 0;
-    *plan = (struct plan){{self || !root ? own : theirs, own}, .count = 1};
+    plan->count = 1;
+    plan->place[0].space = own;
+    plan->place[0].prot = MAP_READ | MAP_WRITE;
+    if (!self && root) {
+        plan->place[0].space = &target->space;
+        plan->place[0].prot = MAP_READ;
+    }
     if (in->flags & HV_MAP_LOCATION_PROVIDED) {
         plan->gpn = in->requested_map_location;
         return location_is_good(plan->place[0].space, plan->gpn) ? HV_STATUS_SUCCESS
@@ -67,9 +72,12 @@ static uint32_t make_plan(const struct call *call, struct partition *target,
     }
     if (!self && !root)
         return HV_STATUS_INVALID_PARAMETER;
-    if (!self)
+    if (!self) {
         plan->count = 2;
-    plan->gpn = overlay_choose(plan->place[0].space, self ? NULL : own.space);
+        plan->place[1].space = own;
+        plan->place[1].prot = MAP_READ | MAP_WRITE;
+    }
+    plan->gpn = overlay_choose(plan->place[0].space, self ? NULL : own);
     return plan->gpn == GPN_NONE ? HV_STATUS_NO_RESOURCES : HV_STATUS_SUCCESS;
 }
 
@@ -77,13 +85,14 @@ static uint32_t make_plan(const struct call *call, struct partition *target,
  * Row 8, before anything is changed: the page itself and the table pages of the
  * target's map come from the target's pool, those of the caller's from its own.
  */
-static uint32_t check_memory(const struct plan *plan, const struct partition *target)
+static uint32_t check_memory(const struct plan *plan, const struct partition *target,
+                             const struct partition *caller)
 {
+    if (has_plenty(&target->pool) && has_plenty(&caller->pool))
+        return HV_STATUS_SUCCESS;
     const struct space *first = plan->place[0].space; /* the target's, or the only one */
     const struct space *last = plan->place[plan->count - 1].space;
     uint64_t of_target = 1;
-    if (has_plenty(&target->pool) && has_plenty(last->pool))
-        return HV_STATUS_SUCCESS;
     if (first == &target->space)
         of_target += slpt_missing_tables(first, plan->gpn);
     if (!pool_has(&target->pool, of_target, 0))
@@ -148,7 +157,7 @@ uint32_t call_map_vp_state_page(struct call *call)
     uint32_t status = make_plan(call, vp->partition, in, &plan);
     if (status != HV_STATUS_SUCCESS)
         return status;
-    status = check_memory(&plan, vp->partition);
+    status = check_memory(&plan, vp->partition, call->caller);
     if (status != HV_STATUS_SUCCESS)
         return status;
     spn_t spn = pool_alloc(&vp->partition->pool, FRAME_OVERLAY);
