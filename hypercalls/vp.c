@@ -44,19 +44,12 @@ void vp_delete(struct vp *vp)
 /* The three pages, or none. */
 static struct vp *allocate(struct pool *pool)
 {
-    spn_t spn[3];
-    for (unsigned i = 0; i < ARRAY_SIZE(spn); i++) {
-        spn[i] = pool_alloc(pool, FRAME_VP);
-        if (spn[i] != SPN_NONE)
-            continue;
-        while (i-- > 0)
-            pool_free(pool, spn[i]);
+    if (!pool_has(pool, 3, 0))
         return NULL;
-    }
-    struct vp *vp = page_ptr(spn[0]);
-    vp->control_spa = spn[1] << PAGE_SHIFT;
-    vp->xsave_spn = spn[2];
-    vp->xsave = page_ptr(spn[2]);
+    struct vp *vp = page_ptr(pool_alloc(pool, FRAME_VP));
+    vp->control_spa = pool_alloc(pool, FRAME_VP) << PAGE_SHIFT;
+    vp->xsave_spn = pool_alloc(pool, FRAME_VP);
+    vp->xsave = page_ptr(vp->xsave_spn);
     return vp;
 }
 
