@@ -338,6 +338,16 @@ static bool clear_small(struct space *s, gpn_t gpn, const struct mapping *m, voi
     return true;
 }
 
+/* Takes the second page out of every large leaf. */
+static bool cut_large(struct space *s, gpn_t gpn, const struct mapping *m, void *context)
+{
+    unsigned *count = context;
+    *count += 1;
+    if (m->level != 0)
+        assert_int_equal(slpt_unmap(s, gpn + 1, 1), 1);
+    return true;
+}
+
 static void for_each_in_order(void **state)
 {
     (void)state;
@@ -363,12 +373,20 @@ static void for_each_in_order(void **state)
         assert_int_equal(seen.mappings[i].stashed, i == 0);
     }
     seen = (struct seen){.stop_after = 3};
-    slpt_for_each(&space, look, &seen);
+    assert_false(slpt_for_each(&space, look, &seen));
     assert_int_equal(seen.count, 3);
-    slpt_for_each(&space, clear_small, NULL);
+    assert_true(slpt_for_each(&space, clear_small, NULL));
     seen = (struct seen){.count = 0};
     slpt_for_each(&space, look, &seen);
     assert_int_equal(seen.count, 2);
+    unsigned leaves = 0;
+    assert_true(slpt_for_each(&space, cut_large, &leaves));
+    assert_int_equal(leaves, 2); /* not those that it has made of them */
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(slpt_lookup(&space, seen.gpns[i]).present);
+        assert_false(slpt_lookup(&space, seen.gpns[i] + 1).present);
+        assert_true(slpt_lookup(&space, seen.gpns[i] + 2).present);
+    }
 }
 
 static void no_root_without_memory(void **state)
