@@ -313,10 +313,8 @@ unsigned slpt_test_and_clear_ad(struct space *space, gpn_t gpn, unsigned clear)
     return (p.value & accessed ? 1U : 0U) | (p.value & dirty ? 2U : 0U);
 }
 
-typedef bool visit_function(struct space *space, gpn_t gpn, const struct mapping *m, void *context);
-
 static bool visit_table(struct space *space, spn_t spn, unsigned level, gpn_t gpn,
-                        visit_function *visit, void *context)
+                        slpt_visit *visit, void *context)
 {
     const uint64_t *table = page_ptr(spn);
     for (unsigned i = 0; i < ENTRIES; i++, gpn += span(level)) {
@@ -335,7 +333,7 @@ static bool visit_table(struct space *space, spn_t spn, unsigned level, gpn_t gp
     return true;
 }
 
-bool slpt_for_each(struct space *space, visit_function *visit, void *context)
+bool slpt_for_each(struct space *space, slpt_visit *visit, void *context)
 {
     return visit_table(space, space->root, TOP_LEVEL, 0, visit, context);
 }

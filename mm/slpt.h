@@ -15,6 +15,7 @@
 #ifndef MM_SLPT_H
 #define MM_SLPT_H
 
+#include "hv/base/registers.h"
 #include "mm/pool.h"
 
 enum { MAP_READ = 1, MAP_WRITE = 2, MAP_EXECUTE = 4, MAP_ALL = 7 };
@@ -52,8 +53,8 @@ struct slpt_format {
 extern const struct slpt_format ept_format, npt_format;
 
 /* What is the same in both. */
-#define SLPT_LEAF    BIT(7) /* levels 1 and 2 */
-#define SLPT_ADDRESS 0x000FFFFFFFFFF000UL
+#define SLPT_LEAF    PTE_LARGE /* levels 1 and 2 */
+#define SLPT_ADDRESS PTE_ADDRESS
 
 /* Set once at boot from backend_features; false until then. */
 extern bool slpt_accessed_dirty; /* the processor keeps accessed and dirty bits */
@@ -123,15 +124,14 @@ bool slpt_replace(struct space *space, gpn_t gpn, const struct mapping *m, struc
 /* Returns accessed (1) and dirty (2) of the entry that maps gpn; clears those in `clear`. */
 unsigned slpt_test_and_clear_ad(struct space *space, gpn_t gpn, unsigned clear);
 
+typedef bool slpt_visit(struct space *space, gpn_t gpn, const struct mapping *m, void *context);
+
 /*
  * Calls visit for every leaf, present or stashed, in GPN order; gpn is the
  * leaf's first page, m->spn its first frame, m->level its size. visit returns
  * false to stop the walk, which then returns false. visit may change the leaf:
  * by slpt_set when it is 4 KiB, by slpt_unmap of a part or all of it.
  */
-bool slpt_for_each(struct space *space,
-                   bool (*visit)(struct space *space, gpn_t gpn, const struct mapping *m,
-                                 void *context),
-                   void *context);
+bool slpt_for_each(struct space *space, slpt_visit *visit, void *context);
 
 #endif

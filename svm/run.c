@@ -109,84 +109,61 @@ static inline void step_over(const struct vmcb *vmcb, struct exit *exit, enum ex
     exit->insn_length = length(vmcb, plain);
 }
 
-static enum exit_kind refused_instruction(uint32_t code)
-{
-    switch (code) {
-    case SVM_EXIT_RDPMC:
-        return EXIT_GP;
-    case SVM_EXIT_INVLPGA:
-    case SVM_EXIT_VMRUN:
-    case SVM_EXIT_VMLOAD:
-    case SVM_EXIT_VMSAVE:
-    case SVM_EXIT_STGI:
-    case SVM_EXIT_CLGI:
-    case SVM_EXIT_SKINIT:
-    case SVM_EXIT_MONITOR:
-    case SVM_EXIT_MWAIT:
-    case SVM_EXIT_MWAIT_ARMED:
-    case SVM_EXIT_RDPRU:
-        return EXIT_UNDEFINED;
-    default:
-        return EXIT_UNEXPECTED;
-    }
-}
-
-static void decode_rest(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
-{
-    exit->kind = EXIT_NOTHING;
-    switch (code) {
-    case SVM_EXIT_XSETBV:
-        step_over(vmcb, exit, EXIT_XSETBV, 3);
-        break;
-    case SVM_EXIT_INVD:
-    case SVM_EXIT_WBINVD:
-        step_over(vmcb, exit, EXIT_WBINVD, 2);
-        break;
-    case SVM_EXIT_PAUSE: /* it is executed again, with the filter's count anew */
-        if (apic_interrupt_waits())
-            exit->kind = EXIT_INTERRUPT;
-        break;
-    case SVM_EXIT_INIT:
-        init_seen();
-        break;
-    case SVM_EXIT_VINTR:
-        exit->kind = EXIT_INTERRUPT_WINDOW;
-        break;
-    case SVM_EXIT_IRET:
-        svm_iret_reached(vp);
-        break;
-    case SVM_EXIT_SHUTDOWN:
-        exit->kind = EXIT_TRIPLE_FAULT;
-        break;
-    default:
-        if (code >= SVM_EXIT_EXCEPTION && code <= SVM_EXIT_EXCEPTION_LAST)
-            exception(vp, vmcb, exit, code - SVM_EXIT_EXCEPTION);
-        else
-            exit->kind = (uint8_t)refused_instruction(code);
-    }
-}
+/* Exits of which nothing more is wanted, and the plain length of those that are stepped over. */
+static const struct {
+    uint8_t kind, plain;
+} simple_exits[] = {
+    [SVM_EXIT_INTR] = {EXIT_INTERRUPT, 0},
+    [SVM_EXIT_NMI] = {EXIT_NMI, 0}, /* STGI has let it through to our handler */
+    [SVM_EXIT_VINTR] = {EXIT_INTERRUPT_WINDOW, 0},
+    [SVM_EXIT_RDPMC] = {EXIT_GP, 0},
+    [SVM_EXIT_INVD] = {EXIT_WBINVD, 2},
+    [SVM_EXIT_HLT] = {EXIT_HLT, 1},
+    [SVM_EXIT_INVLPGA] = {EXIT_UNDEFINED, 0},
+    [SVM_EXIT_SHUTDOWN] = {EXIT_TRIPLE_FAULT, 0},
+    [SVM_EXIT_VMRUN] = {EXIT_UNDEFINED, 0},
+    [SVM_EXIT_VMLOAD] = {EXIT_UNDEFINED, 0},
+    [SVM_EXIT_VMSAVE] = {EXIT_UNDEFINED, 0},
+    [SVM_EXIT_STGI] = {EXIT_UNDEFINED, 0},
+    [SVM_EXIT_CLGI] = {EXIT_UNDEFINED, 0},
+    [SVM_EXIT_SKINIT] = {EXIT_UNDEFINED, 0},
+    [SVM_EXIT_WBINVD] = {EXIT_WBINVD, 2},
+    [SVM_EXIT_MONITOR] = {EXIT_UNDEFINED, 0},
+    [SVM_EXIT_MWAIT] = {EXIT_UNDEFINED, 0},
+    [SVM_EXIT_MWAIT_ARMED] = {EXIT_UNDEFINED, 0},
+    [SVM_EXIT_XSETBV] = {EXIT_XSETBV, 3},
+    [SVM_EXIT_RDPRU] = {EXIT_UNDEFINED, 0},
+};
 
 static void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, uint32_t code)
 {
-    switch (code) {
-    case SVM_EXIT_NPF:
-        decode_memory(vmcb, exit);
-        break;
-    case SVM_EXIT_IO:
+    exit->kind = EXIT_NOTHING;
+    if (code == SVM_EXIT_IO)
         decode_io(vmcb, exit);
-        break;
-    case SVM_EXIT_HLT:
-        step_over(vmcb, exit, EXIT_HLT, 1);
-        break;
-    case SVM_EXIT_INTR:
-        exit->kind = EXIT_INTERRUPT;
-        break;
-    case SVM_EXIT_NMI: /* STGI has let it through to our handler */
-        exit->kind = EXIT_NMI;
-        break;
-    default:
-        decode_rest(vp, vmcb, exit, code);
-    }
+    else if (code == SVM_EXIT_NPF)
+        decode_memory(vmcb, exit);
+    else if (code < ARRAY_SIZE(simple_exits) && simple_exits[code].kind != EXIT_NOTHING)
+        step_over(vmcb, exit, simple_exits[code].kind, simple_exits[code].plain);
+    else if (code >= SVM_EXIT_EXCEPTION && code <= SVM_EXIT_EXCEPTION_LAST)
+        exception(vp, vmcb, exit, code - SVM_EXIT_EXCEPTION);
+    else if (code == SVM_EXIT_PAUSE) /* it is executed again, with the filter's count anew */
+        exit->kind = apic_interrupt_waits() ? EXIT_INTERRUPT : EXIT_NOTHING;
+    else if (code == SVM_EXIT_IRET)
+        svm_iret_reached(vp);
+    else if (code == SVM_EXIT_INIT)
+        init_seen();
+    else
+        exit->kind = EXIT_UNEXPECTED;
+}
+
+static inline void read_hot(struct vp *vp)
+{
+    const struct vmcb_save *save = &vmcb_of(vp)->save;
+    struct vp_state *s = &vp->state;
+    s->gpr[RAX] = save->rax;
+    s->gpr[RSP] = save->rsp;
+    s->rip = save->rip;
+    s->rflags = save->rflags;
 }
 
 /*
@@ -210,10 +187,7 @@ static void entry_failed(struct vp *vp, struct exit *exit)
 {
     if (ran_into_it(vp)) {
         vmcb_of(vp)->clean = 0;
-        vp->state.gpr[RAX] = vmcb_of(vp)->save.rax;
-        vp->state.gpr[RSP] = vmcb_of(vp)->save.rsp;
-        vp->state.rip = vmcb_of(vp)->save.rip;
-        vp->state.rflags = vmcb_of(vp)->save.rflags;
+        read_hot(vp);
         svm_after_exit(vp);
         exit->kind = EXIT_GP;
         return;
@@ -264,9 +238,6 @@ static __attribute__((noinline)) void rarely_exited(struct vp *vp, struct exit *
 void svm_exited(struct vp *vp, struct exit *exit)
 {
     struct vmcb *vmcb = vmcb_of(vp);
-    const struct vmcb_save *save = &vmcb->save;
-    struct vp_state *s = &vp->state;
-
     uint32_t code = (uint32_t)vmcb->exit_code;
     exit->reason = code;
     exit->detail = vmcb->exit_info1;
@@ -275,10 +246,7 @@ void svm_exited(struct vp *vp, struct exit *exit)
         return;
     }
     vmcb->clean = CLEAN_ALL; /* a processor without clean bits does not look */
-    s->gpr[RAX] = save->rax;
-    s->gpr[RSP] = save->rsp;
-    s->rip = save->rip;
-    s->rflags = save->rflags;
+    read_hot(vp);
     if (is_rare(vp) || __builtin_expect(vmcb->exit_int_info & EVENT_VALID, 0))
         rarely_exited(vp, exit);
     else

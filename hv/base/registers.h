@@ -127,10 +127,12 @@ enum { MTRR_CAP_FIXED = 1 << 8, MTRR_FIXED_ENABLE = 1 << 10, MTRR_ENABLE = 1 << 
 enum { XSAVE_FCW = 0, XSAVE_MXCSR = 24, XSAVE_XMM = 160, XSAVE_XSTATE_BV = 512 };
 enum { XSAVE_LEGACY_SIZE = 512, XSAVE_HEADER_SIZE = 64 };
 
-/* Entries of long-mode and PAE page tables, SDM 4.5. */
+/* Entries of long-mode and PAE page tables, and the shorter ones as far as that goes, SDM 4.5. */
 #define PTE_PRESENT  BIT(0)
 #define PTE_WRITABLE BIT(1)
 #define PTE_USER     BIT(2)
+#define PTE_PWT      BIT(3)
+#define PTE_PCD      BIT(4)
 #define PTE_ACCESSED BIT(5)
 #define PTE_DIRTY    BIT(6)
 #define PTE_LARGE    BIT(7)

@@ -11,10 +11,6 @@
 
 #include "hv/model/segment.h"
 
-#define ENTRY_WRITABLE BIT(1)
-#define ENTRY_USER     BIT(2)
-#define ENTRY_NX       BIT(63)
-
 #define RFLAGS_AC BIT(18)
 
 /* The walk so far. */
@@ -29,9 +25,9 @@ struct walk {
 /* Takes an entry's rights in. Not for the entries of a PAE root table, which have none. */
 static void restrict_rights(struct walk *w, uint64_t entry)
 {
-    w->writable = w->writable && (entry & ENTRY_WRITABLE);
-    w->user = w->user && (entry & ENTRY_USER);
-    w->no_execute = w->no_execute || (entry & ENTRY_NX);
+    w->writable = w->writable && (entry & PTE_WRITABLE);
+    w->user = w->user && (entry & PTE_USER);
+    w->no_execute = w->no_execute || (entry & PTE_NX);
 }
 
 static bool read_entry(const struct walk *w, gpa_t gpa, void *entry, size_t size)
@@ -47,10 +43,10 @@ static uint32_t walk_32(struct walk *w)
     uint32_t entry = 0;
     if (!read_entry(w, table + (w->linear >> 22 & 0x3FF) * 4, &entry, sizeof(entry)))
         return HV_TRANSLATE_GPA_UNMAPPED;
-    if (!(entry & ENTRY_PRESENT))
+    if (!(entry & PTE_PRESENT))
         return HV_TRANSLATE_PAGE_NOT_PRESENT;
     restrict_rights(w, entry);
-    if ((entry & ENTRY_LARGE) && (s->cr4 & CR4_PSE)) {
+    if ((entry & PTE_LARGE) && (s->cr4 & CR4_PSE)) {
         if (entry & BIT(21))
             return HV_TRANSLATE_INVALID_PAGE_TABLE_FLAGS;
         w->gpa =
@@ -60,7 +56,7 @@ static uint32_t walk_32(struct walk *w)
     table = entry & 0xFFFFF000UL;
     if (!read_entry(w, table + (w->linear >> 12 & 0x3FF) * 4, &entry, sizeof(entry)))
         return HV_TRANSLATE_GPA_UNMAPPED;
-    if (!(entry & ENTRY_PRESENT))
+    if (!(entry & PTE_PRESENT))
         return HV_TRANSLATE_PAGE_NOT_PRESENT;
     restrict_rights(w, entry);
     w->gpa = (entry & 0xFFFFF000UL) | (w->linear & PAGE_MASK);
@@ -73,7 +69,7 @@ static bool entry_is_valid(const struct walk *w, uint64_t entry, bool leaf, unsi
 {
     uint64_t reserved = w->reserved;
     if (leaf && level > 0)
-        reserved |= (BIT(PAGE_SHIFT + 9 * level) - 1) & ENTRY_ADDRESS & ~BIT(12);
+        reserved |= (BIT(PAGE_SHIFT + 9 * level) - 1) & PTE_ADDRESS & ~BIT(12);
     return !(entry & reserved) && !(leaf && level > largest_page);
 }
 
@@ -84,13 +80,13 @@ static uint32_t walk_64(struct walk *w, gpa_t table, unsigned level, unsigned la
         uint64_t entry = 0;
         if (!read_entry(w, table + (w->linear >> shift & 0x1FF) * 8, &entry, sizeof(entry)))
             return HV_TRANSLATE_GPA_UNMAPPED;
-        if (!(entry & ENTRY_PRESENT))
+        if (!(entry & PTE_PRESENT))
             return HV_TRANSLATE_PAGE_NOT_PRESENT;
-        bool leaf = level == 0 || (entry & ENTRY_LARGE);
+        bool leaf = level == 0 || (entry & PTE_LARGE);
         if (!entry_is_valid(w, entry, leaf, level, largest_page))
             return HV_TRANSLATE_INVALID_PAGE_TABLE_FLAGS;
         restrict_rights(w, entry);
-        table = entry & ENTRY_ADDRESS;
+        table = entry & PTE_ADDRESS;
         if (!leaf)
             continue;
         uint64_t offset = BIT(shift) - 1;
@@ -105,11 +101,11 @@ static uint32_t walk_pae(struct walk *w)
     gpa_t table = w->vp->state.cr3 & 0xFFFFFFE0UL;
     if (!read_entry(w, table + (w->linear >> 30 & 3) * 8, &entry, sizeof(entry)))
         return HV_TRANSLATE_GPA_UNMAPPED;
-    if (!(entry & ENTRY_PRESENT))
+    if (!(entry & PTE_PRESENT))
         return HV_TRANSLATE_PAGE_NOT_PRESENT;
-    if (entry & (w->reserved | ENTRY_NX | 0x1E6))
+    if (entry & (w->reserved | PTE_NX | 0x1E6))
         return HV_TRANSLATE_INVALID_PAGE_TABLE_FLAGS;
-    return walk_64(w, entry & ENTRY_ADDRESS, 1, 1);
+    return walk_64(w, entry & PTE_ADDRESS, 1, 1);
 }
 
 /* SDM 4.6: is the access allowed by the rights that the walk found? */
@@ -144,16 +140,16 @@ uint32_t translate_linear(const struct vp *vp, uint64_t linear, unsigned access,
         return HV_TRANSLATE_SUCCESS;
     }
     struct walk w = {.vp = vp, .linear = linear, .writable = true, .user = true};
-    w.reserved = ENTRY_ADDRESS & ~(BIT(vp->partition->space.gpa_bits) - 1);
+    w.reserved = PTE_ADDRESS & ~(BIT(vp->partition->space.gpa_bits) - 1);
     if (!(s->efer & EFER_NXE))
-        w.reserved |= ENTRY_NX;
+        w.reserved |= PTE_NX;
     uint32_t result;
     if (long_mode) {
         unsigned levels = s->cr4 & CR4_LA57 ? 5 : 4;
         unsigned unused = 64 - (PAGE_SHIFT + 9 * levels);
         if ((uint64_t)((int64_t)(linear << unused) >> unused) != linear)
             return HV_TRANSLATE_PAGE_NOT_PRESENT;
-        result = walk_64(&w, s->cr3 & ENTRY_ADDRESS, levels - 1, 2);
+        result = walk_64(&w, s->cr3 & PTE_ADDRESS, levels - 1, 2);
     } else {
         result = s->cr4 & CR4_PAE ? walk_pae(&w) : walk_32(&w);
     }

@@ -5,11 +5,6 @@
 
 #include "hv/model/vp.h"
 
-/* Of an entry of 8 bytes, and of the shorter one as far as that goes. */
-#define ENTRY_PRESENT BIT(0)
-#define ENTRY_LARGE   BIT(7)
-#define ENTRY_ADDRESS 0x000FFFFFFFFFF000UL
-
 /* What an access wants; 0: only the address. */
 enum {
     TRANSLATE_READ = 1,

@@ -22,13 +22,12 @@ static inline bool translate_fetched(const struct vp *vp, uint64_t linear, gpa_t
     unsigned shift = PAGE_SHIFT + 4 * 9;
     do {
         shift -= 9;
-        gpa_t at = (entry & ENTRY_ADDRESS) + (linear >> shift & 0x1FF) * sizeof(entry);
-        if (!guest_read(&vp->partition->space, at, &entry, sizeof(entry)) ||
-            !(entry & ENTRY_PRESENT))
+        gpa_t at = (entry & PTE_ADDRESS) + (linear >> shift & 0x1FF) * sizeof(entry);
+        if (!guest_read(&vp->partition->space, at, &entry, sizeof(entry)) || !(entry & PTE_PRESENT))
             return false;
-    } while (shift > PAGE_SHIFT && !(entry & ENTRY_LARGE));
+    } while (shift > PAGE_SHIFT && !(entry & PTE_LARGE));
     uint64_t offset = BIT(shift) - 1;
-    *gpa = (entry & ENTRY_ADDRESS & ~offset) | (linear & offset);
+    *gpa = (entry & PTE_ADDRESS & ~offset) | (linear & offset);
     return true;
 }
 

@@ -41,11 +41,11 @@ static uint64_t random_entry(unsigned level)
     uint64_t flags = unit_random() & (BIT(63) | 0xF7E); /* all but the address and bits 0 and 7 */
     uint64_t gpn = unit_below(once_in(16) ? 1UL << (GPA_BITS - PAGE_SHIFT) : MAPPED);
     if (!once_in(16))
-        flags |= ENTRY_PRESENT;
+        flags |= PTE_PRESENT;
     if (level == 0)
-        return flags | gpn << PAGE_SHIFT | (unit_random() & ENTRY_LARGE); /* there it is PAT */
+        return flags | gpn << PAGE_SHIFT | (unit_random() & PTE_LARGE); /* there it is PAT */
     if (level < LEVELS - 1 && once_in(3))
-        return flags | (unit_random() & BIT(12)) | ENTRY_LARGE |
+        return flags | (unit_random() & BIT(12)) | PTE_LARGE |
                (gpn << (PAGE_SHIFT + 9 * level) & (BIT(GPA_BITS) - 1));
     if (!once_in(16) || gpn < LEVELS * TABLES_A_LEVEL) /* a table of the next level, or none */
         gpn = (level - 1) * TABLES_A_LEVEL + unit_below(TABLES_A_LEVEL);
