@@ -27,7 +27,7 @@ spa_t image_phys(const void *p)
     return (spa_t)p;
 }
 
-void vmx_set_timer(void)
+void vmx_set_timer(uint32_t ticks)
 {
 }
 

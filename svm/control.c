@@ -73,17 +73,14 @@ void svm_update_intercepts(struct vp *vp)
     struct vmcb *vmcb = vmcb_of(vp);
     uint8_t armed = vp->armed;
 
-    uint64_t first = INTERCEPT1_EVERYBODY | (vp->first ? 0 : INTERCEPT1_CHILD);
+    uint64_t first = INTERCEPT1_EVERYBODY, second = INTERCEPT2_EVERYBODY;
     uint64_t interrupts = vmcb->interrupt_control & V_TPR_MASK;
-    uint32_t exceptions = vp->exception_bitmap;
+    uint32_t exceptions = vp_exceptions(vp);
     if (!vp->first) {
         interrupts |= V_INTR_MASKING;
-        /* A #DB or #AC that is raised by its own delivery, for ever, takes no interrupt: without
-           an exit a child could keep the processor. */
-        exceptions |= BIT(VECTOR_DB) | BIT(VECTOR_AC);
+        first |= INTERCEPT1_CHILD | (svm_features.pause_filter ? INTERCEPT1_PAUSE : 0);
+        second |= INTERCEPT2_CHILD;
     }
-    if (!vp->first && svm_features.pause_filter)
-        first |= INTERCEPT1_PAUSE;
     if (armed & ARMED_IRET)
         first |= INTERCEPT1_IRET;
     if (armed & ARMED_WINDOW) {
@@ -96,8 +93,7 @@ void svm_update_intercepts(struct vp *vp)
         exceptions = UINT32_MAX;
     }
     vmcb_set_intercept1(vmcb, (uint32_t)first);
-    vmcb_set_intercept2(vmcb,
-                        (uint32_t)(INTERCEPT2_EVERYBODY | (vp->first ? 0 : INTERCEPT2_CHILD)));
+    vmcb_set_intercept2(vmcb, (uint32_t)second);
     vmcb_set_exceptions(vmcb, exceptions);
     vmcb_set_interrupt_control(vmcb, interrupts);
 

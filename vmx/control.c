@@ -55,61 +55,53 @@ void vmx_vp_init(struct vp *vp)
     vp->launched = false;
 }
 
-/* Endless delivery of #DB or #AC would never leave the guest: a child must not hold the processor
-   that way. */
-static uint32_t exceptions_of(const struct vp *vp)
-{
-    return vp->exception_bitmap | (vp->first ? 0 : 1U << VECTOR_DB | 1U << VECTOR_AC);
-}
-
-static void write_intercepts(struct vp *vp)
+/* What changes while the VP is not loaded is asked for again before its next run. */
+void vmx_update_intercepts(struct vp *vp)
 {
     struct vmx_vp *v = vmx_of(vp);
+    if (!vp->loaded)
+        return;
     if (vp->intercept_all_msrs)
         v->primary &= ~(uint32_t)PRIMARY_MSR_BITMAPS;
     else
         v->primary |= PRIMARY_MSR_BITMAPS;
-    vmwrite(VMCS_EXCEPTION_BITMAP, exceptions_of(vp));
+    vmwrite(VMCS_EXCEPTION_BITMAP, vp_exceptions(vp));
     vmwrite(VMCS_PRIMARY_CONTROLS, v->primary);
-}
-
-/* What changes while the VP is not loaded is asked for again before its next run. */
-void vmx_update_intercepts(struct vp *vp)
-{
-    if (vp->loaded)
-        write_intercepts(vp);
 }
 
 void vmx_configure(struct vp *vp)
 {
     struct vmx_vp *v = vmx_of(vp);
+    uint32_t secondary = vmx_caps.controls[VMX_SECONDARY][vp->first];
     static const enum vmcs_field zero[] = {
         VMCS_PAGE_FAULT_MASK,      VMCS_PAGE_FAULT_MATCH,       VMCS_CR3_TARGET_COUNT,
         VMCS_EXIT_MSR_STORE_COUNT, VMCS_EXIT_MSR_LOAD_COUNT,    VMCS_ENTRY_MSR_LOAD_COUNT,
         VMCS_ENTRY_INTR_INFO,      VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_ACTIVITY,
         VMCS_GUEST_PENDING_DEBUG,  VMCS_EXCEPTION_BITMAP,       VMCS_GUEST_PDPTE0,
         VMCS_GUEST_PDPTE1,         VMCS_GUEST_PDPTE2,           VMCS_GUEST_PDPTE3,
+        VMCS_HOST_FS_SELECTOR,     VMCS_HOST_GS_SELECTOR,       VMCS_HOST_FS_BASE,
+        VMCS_HOST_SYSENTER_CS,     VMCS_HOST_SYSENTER_ESP,      VMCS_HOST_SYSENTER_EIP,
     };
     for (size_t i = 0; i < ARRAY_SIZE(zero); i++)
         vmwrite(zero[i], 0);
 
-    v->primary = vmx_caps.primary[vp->first];
+    v->primary = vmx_caps.controls[VMX_PRIMARY][vp->first];
     v->windows = WINDOWS_UNKNOWN;
-    vmwrite(VMCS_PIN_CONTROLS, vmx_caps.pin[vp->first]);
-    vmwrite(VMCS_SECONDARY_CONTROLS, vmx_caps.secondary[vp->first]);
-    vmwrite(VMCS_EXIT_CONTROLS, vmx_caps.exit);
-    vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.entry);
+    vmwrite(VMCS_PIN_CONTROLS, vmx_caps.controls[VMX_PIN][vp->first]);
+    vmwrite(VMCS_SECONDARY_CONTROLS, secondary);
+    vmwrite(VMCS_EXIT_CONTROLS, vmx_caps.controls[VMX_EXIT][vp->first]);
+    vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.controls[VMX_ENTRY][vp->first]);
     vmwrite(VMCS_MSR_BITMAP, image_phys(vp->first ? &bitmap_first : &bitmap_child));
     vmwrite(VMCS_VMCS_LINK, ~0UL);
     vmwrite(VMCS_EPTP, vmx_eptp(vp));
-    if (vmx_caps.secondary[vp->first] & SECONDARY_VPID)
+    if (secondary & SECONDARY_VPID)
         vmwrite(VMCS_VPID, vp->slot + 1);
-    if (vmx_caps.secondary[vp->first] & SECONDARY_XSAVES)
+    if (secondary & SECONDARY_XSAVES)
         vmwrite(VMCS_XSS_EXIT_BITMAP, 0);
     vmwrite(VMCS_CR0_MASK, vmx_cr0_mask(vp));
     vmwrite(VMCS_CR4_MASK, vmx_cr4_mask(vp));
-    vmx_set_timer();
-    write_intercepts(vp);
+    vmx_set_timer(TIMER_TICKS);
+    vmx_update_intercepts(vp);
     v->configured = true;
 }
 
@@ -139,17 +131,11 @@ void vmx_write_host(struct vp *vp)
     vmwrite(VMCS_HOST_SS_SELECTOR, SELECTOR_DATA);
     vmwrite(VMCS_HOST_DS_SELECTOR, SELECTOR_DATA);
     vmwrite(VMCS_HOST_ES_SELECTOR, SELECTOR_DATA);
-    vmwrite(VMCS_HOST_FS_SELECTOR, 0);
-    vmwrite(VMCS_HOST_GS_SELECTOR, 0);
     vmwrite(VMCS_HOST_TR_SELECTOR, SELECTOR_TSS);
-    vmwrite(VMCS_HOST_FS_BASE, 0);
     vmwrite(VMCS_HOST_GS_BASE, (uintptr_t)cpu);
     vmwrite(VMCS_HOST_TR_BASE, (uintptr_t)cpu->tss);
     vmwrite(VMCS_HOST_GDTR_BASE, (uintptr_t)cpu->gdt);
     vmwrite(VMCS_HOST_IDTR_BASE, idtr.base);
-    vmwrite(VMCS_HOST_SYSENTER_CS, 0);
-    vmwrite(VMCS_HOST_SYSENTER_ESP, 0);
-    vmwrite(VMCS_HOST_SYSENTER_EIP, 0);
     vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit_point);
     vmx_of(vp)->host_cpu = vmx_cpu_here();
 }

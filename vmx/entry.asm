@@ -7,14 +7,10 @@
 extern vmx_exited, vmx_not_entered
 global vmx_launch, vmx_resume, vmx_exit_point
 
-HOST_RSP_FIELD equ 0x6C14
-KICKED equ 1
-FAILED equ 2
-
 %define SAVED rbx, rbp, r12, r13, r14, r15, rdi, rsi
 %macro begin 0
     push_all SAVED
-    mov eax, HOST_RSP_FIELD
+    mov eax, VMCS_HOST_RSP
     vmwrite rax, rsp
 %endmacro
 %macro enter_by 1
@@ -46,10 +42,10 @@ vmx_entry_window_start:
 launch:
     enter_by vmlaunch
 vmx_entry_window_end:
-    mov edx, FAILED
+    mov edx, VMX_FAILED
     jmp not_entered
 vmx_entry_abort: ; what was loaded is in struct vp as well
-    mov edx, KICKED
+    mov edx, VMX_KICKED
 not_entered:
     pop_all SAVED
     jmp vmx_not_entered

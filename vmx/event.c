@@ -108,20 +108,14 @@ void vmx_external_interrupt(struct exit *exit)
 
 void vmx_timer_exit(struct exit *exit)
 {
-    vmx_set_timer();
+    vmx_set_timer(TIMER_TICKS);
     exit->kind = EXIT_NOTHING;
     if (apic_interrupt_waits())
         vmx_external_interrupt(exit);
 }
 
-void vmx_set_timer(void)
+void vmx_set_timer(uint32_t ticks)
 {
-    if (vmx_caps.pin[false] & PIN_PREEMPTION_TIMER)
-        vmwrite(VMCS_PREEMPTION_TIMER, TIMER_TICKS >> vmx_caps.timer_rate);
-}
-
-void vmx_expire_timer(void)
-{
-    if (vmx_caps.pin[false] & PIN_PREEMPTION_TIMER)
-        vmwrite(VMCS_PREEMPTION_TIMER, 0);
+    if (vmx_caps.controls[VMX_PIN][false] & PIN_PREEMPTION_TIMER)
+        vmwrite(VMCS_PREEMPTION_TIMER, ticks >> vmx_caps.timer_rate);
 }

@@ -211,7 +211,8 @@ static void load_paging(struct vp *vp)
     vmwrite(VMCS_GUEST_CR4, cr4);
     vmwrite(VMCS_CR4_SHADOW, s->cr4 & ~vmx_cr4_mask(vp));
     vmwrite(VMCS_GUEST_EFER, s->efer);
-    vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.entry | (s->efer & EFER_LMA ? ENTRYC_IA32E_GUEST : 0));
+    vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.controls[VMX_ENTRY][vp->first] |
+                                     (s->efer & EFER_LMA ? ENTRYC_IA32E_GUEST : 0));
 }
 
 /* The interrupt shadow is blocking by STI, which needs IF, or else by MOV SS (SDM 27.3.1.5). */
@@ -290,15 +291,15 @@ static void switch_in_elsewhere(struct vp *vp)
 void vmx_switch_in(struct vp *vp)
 {
     struct vmx_cpu *cpu = vmx_cpu_here();
+    vp->loaded = true;
     if (vmx_of(vp)->host_cpu == cpu)
         vmptrld(vp);
     else
         switch_in_elsewhere(vp);
-    vp->loaded = true;
     if (vp->first)
         cpu->left_by_interrupt = false;
     else if (cpu->left_by_interrupt)
-        vmx_expire_timer();
+        vmx_set_timer(0);
     if (!vp->touched) /* vmx_load writes them as well */
         write_unswitched(vp, cpu);
 }

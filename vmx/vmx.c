@@ -68,16 +68,11 @@ static bool can_drop_vpid(uint64_t cap)
 
 static void settle_controls(const uint64_t capability[VMX_WORDS])
 {
-    for (unsigned first = 0; first < 2; first++) {
-        vmx_caps.pin[first] = vmx_settle_controls(VMX_PIN, capability[VMX_PIN], first);
-        vmx_caps.primary[first] = vmx_settle_controls(VMX_PRIMARY, capability[VMX_PRIMARY], first);
-        vmx_caps.secondary[first] =
-            vmx_settle_controls(VMX_SECONDARY, capability[VMX_SECONDARY], first);
-    }
-    vmx_caps.exit = vmx_settle_controls(VMX_EXIT, capability[VMX_EXIT], false);
-    vmx_caps.entry = vmx_settle_controls(VMX_ENTRY, capability[VMX_ENTRY], false);
-    vmx_caps.vpid = vmx_caps.secondary[true] & SECONDARY_VPID;
-    vmx_caps.rdtscp = vmx_caps.secondary[true] & SECONDARY_RDTSCP;
+    for (enum vmx_word word = 0; word < VMX_WORDS; word++)
+        for (unsigned first = 0; first < 2; first++)
+            vmx_caps.controls[word][first] = vmx_settle_controls(word, capability[word], first);
+    vmx_caps.vpid = vmx_caps.controls[VMX_SECONDARY][true] & SECONDARY_VPID;
+    vmx_caps.rdtscp = vmx_caps.controls[VMX_SECONDARY][true] & SECONDARY_RDTSCP;
 }
 
 static bool vmx_check(struct backend_features *features)

@@ -126,9 +126,8 @@ enum { /* interruption information, SDM 25.8.3 and 25.9.2 */
 struct vmx_capabilities {
     uint32_t revision;
     uint64_t ept_vpid;
-    uint32_t pin[2], primary[2], secondary[2]; /* [0] children, [1] the first partition */
-    uint32_t exit, entry;
-    uint32_t timer_rate; /* the preemption timer counts once in 2^rate TSC ticks */
+    uint32_t controls[VMX_WORDS][2]; /* [0] of children, [1] of the first partition */
+    uint32_t timer_rate;             /* the preemption timer counts once in 2^rate TSC ticks */
     uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
     bool vpid, rdtscp;
 };
@@ -228,11 +227,11 @@ uint32_t vmx_settle_controls(enum vmx_word word, uint64_t capability, bool first
 /* control.c */
 void vmx_vp_init(struct vp *vp);
 void vmx_update_intercepts(struct vp *vp);
-/* Writes every control, once; the VMCS is current. */
+/* Writes every control and what else is always the same, once; the VMCS is current. */
 void vmx_configure(struct vp *vp);
 /* The EPT pointer of the VP's space (SDM 25.6.11). */
 uint64_t vmx_eptp(const struct vp *vp);
-/* Writes the host state of this processor; the VMCS is current. */
+/* Writes the host state of this processor, as far as it is not 0; the VMCS is current. */
 void vmx_write_host(struct vp *vp);
 /* Fills the two MSR bitmaps; boot, before the first VP. May be called again. */
 void vmx_fill_msr_bitmaps(void);
@@ -263,10 +262,8 @@ void vmx_nmi_exit(struct vp *vp, struct exit *exit);
 void vmx_reinject(struct vp *vp, struct exit *exit);
 void vmx_external_interrupt(struct exit *exit);
 void vmx_timer_exit(struct exit *exit);
-/* The timer runs its usual time. */
-void vmx_set_timer(void);
-/* The next entry of the current VMCS exits at once, by its timer. */
-void vmx_expire_timer(void);
+/* The current VMCS's guest exits by its timer after so many TSC ticks; 0: at once. */
+void vmx_set_timer(uint32_t ticks);
 
 /* run.c */
 void vmx_run(struct vp *vp, struct exit *exit);

@@ -127,6 +127,13 @@ static inline void vp_touch(struct vp *vp)
     vp->touched = true;
 }
 
+/* The exceptions that exit: endless delivery of #DB or #AC would take no interrupt, and a child must
+   not keep the processor that way. */
+static inline uint32_t vp_exceptions(const struct vp *vp)
+{
+    return vp->exception_bitmap | (vp->first ? 0 : 1U << VECTOR_DB | 1U << VECTOR_AC);
+}
+
 /* Outside 64-bit mode rip wraps at 4 GiB; for vp_advance. */
 void vp_wrap_rip(struct vp *vp);
 
