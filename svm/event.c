@@ -168,13 +168,8 @@ void svm_iret_reached(struct vp *vp)
 static void take_back_event(struct vp *vp, uint64_t info)
 {
     const struct event *injected = &svm_of(vp)->injected;
-    struct event event = {
-        .valid = true,
-        .type = (uint8_t)(info >> EVENT_TYPE_SHIFT & 7),
-        .vector = (uint8_t)info,
-        .has_error = info & EVENT_HAS_ERROR,
-        .error = (uint32_t)(info >> 32),
-    };
+    struct event event = event_of_word(info);
+    event.error = (uint32_t)(info >> 32);
     if (event.type == EVENT_NMI) { /* its vector is ignored, and need not be 2 */
         event.vector = VECTOR_NMI;
         nmi_undone(vp);
@@ -212,8 +207,7 @@ static bool step_end(struct vp *vp, struct vmcb *vmcb)
         if (over_iret)
             vp->state.nmi_masked = false;
         if (svm->step_tf || (dr6 & DR6_BREAKS & ~svm->step_dr6)) {
-            vp->state.event =
-                (struct event){.valid = true, .type = EVENT_EXCEPTION, .vector = VECTOR_DB};
+            vp_inject_exception(vp, VECTOR_DB, false, 0);
             vmcb_set_dr6(vmcb, svm->step_tf ? dr6 | DR6_STEP : dr6 & ~DR6_STEP);
         } else {
             vmcb_set_dr6(vmcb, svm->step_dr6);
@@ -228,18 +222,13 @@ static bool step_end(struct vp *vp, struct vmcb *vmcb)
     svm_arm(vp, over_iret && !fault ? ARMED_IRET : 0, ARMED_STEP);
     if (!fault)
         return code == SVM_EXIT_INTR && vp->first;
-    unsigned vector = code - SVM_EXIT_EXCEPTION;
+    uint8_t vector = (uint8_t)(code - SVM_EXIT_EXCEPTION);
     if (vp->exception_bitmap & BIT(vector))
         return false;
     /* Again, and this time into the guest. Until then an NMI waits: it must not come between. */
     if (vector != VECTOR_BP && vector != VECTOR_OF)
-        vp->state.event = (struct event){
-            .valid = true,
-            .type = EVENT_EXCEPTION,
-            .vector = (uint8_t)vector,
-            .has_error = exception_has_error_code((uint8_t)vector),
-            .error = (uint32_t)vmcb->exit_info1,
-        };
+        vp_inject_exception(vp, vector, exception_has_error_code(vector),
+                            (uint32_t)vmcb->exit_info1);
     if (vector == VECTOR_PF)
         vmcb_set_cr2(vmcb, vmcb->exit_info2);
     return true;

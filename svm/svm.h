@@ -58,7 +58,7 @@ struct vmcb {
     uint64_t exit_int_info;
     uint64_t nested_control; /* bit 0: nested paging on */
     uint64_t avic_bar, ghcb;
-    uint64_t event_injection;
+    uint64_t event_injection; /* as exit_int_info: EVENT_*, error code 63:32 (APM 15.20) */
     uint64_t nested_cr3;
     uint64_t lbr_control;
     uint32_t clean; /* enum vmcb_clean */
@@ -162,11 +162,6 @@ enum tlb_control { TLB_KEEP = 0, TLB_FLUSH_ALL = 1, TLB_FLUSH_ASID = 3 };
 
 #define SHADOW_ACTIVE BIT(0)
 #define NESTED_PAGING BIT(0)
-
-/* event_injection and exit_int_info, APM 15.20: vector 7:0, type 10:8, error code 63:32 */
-#define EVENT_HAS_ERROR  BIT(11)
-#define EVENT_VALID      BIT(31)
-#define EVENT_TYPE_SHIFT 8
 
 enum vmcb_clean {
     CLEAN_INTERCEPTS = 1 << 0, /* intercepts, TSC offset, pause filter */

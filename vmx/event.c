@@ -27,10 +27,10 @@ void vmx_ask_for_windows(struct vp *vp)
 void vmx_inject(struct vp *vp)
 {
     const struct event *event = &vp->state.event;
-    uint32_t info = INTR_VALID | (uint32_t)event->type << INTR_TYPE_SHIFT | event->vector;
+    uint64_t info = EVENT_VALID | (uint64_t)event->type << EVENT_TYPE_SHIFT | event->vector;
     if (event->type == EVENT_EXCEPTION && exception_has_error_code(event->vector) &&
         vmread(VMCS_GUEST_CR0) & CR0_PE) {
-        info |= INTR_ERROR_CODE;
+        info |= EVENT_HAS_ERROR;
         vmwrite(VMCS_ENTRY_INTR_ERROR, event->error & UINT16_MAX);
     }
     if (event->type >= EVENT_SOFT_INTERRUPT)
@@ -43,16 +43,11 @@ void vmx_inject(struct vp *vp)
 /* An event whose delivery the exit interrupted goes back into vp->state.event (SDM 28.2.4). */
 void vmx_take_back_event(struct vp *vp)
 {
-    uint32_t info = (uint32_t)vmread(VMCS_IDT_VECTORING_INFO);
-    if (!(info & INTR_VALID))
+    uint64_t info = vmread(VMCS_IDT_VECTORING_INFO);
+    if (!(info & EVENT_VALID))
         return;
     struct event *event = &vp->state.event;
-    *event = (struct event){
-        .valid = true,
-        .type = info >> INTR_TYPE_SHIFT & INTR_TYPE_MASK,
-        .vector = (uint8_t)(info & INTR_VECTOR_MASK),
-        .has_error = info & INTR_ERROR_CODE,
-    };
+    *event = event_of_word(info);
     if (event->has_error)
         event->error = (uint32_t)vmread(VMCS_IDT_VECTORING_ERROR);
     if (event->type >= EVENT_SOFT_INTERRUPT)

@@ -3,6 +3,7 @@
 #include "vmx/fast.h"
 
 #include "hv/base/console.h"
+#include "hv/model/events.h"
 #include "hv/model/partition.h"
 
 #define NOINLINE __attribute__((noinline)) /* so that what is hot saves no register for it */
@@ -69,21 +70,21 @@ static inline void rip_moved(struct vp *vp)
 
 static void decode_exception(struct vp *vp, struct exit *exit)
 {
-    uint32_t info = (uint32_t)vmread(VMCS_EXIT_INTR_INFO);
-    uint32_t type = info >> INTR_TYPE_SHIFT & INTR_TYPE_MASK;
+    uint64_t info = vmread(VMCS_EXIT_INTR_INFO);
+    struct event event = event_of_word(info);
     exit->insn_length = 0;
     vmx_take_back_event(vp);
-    if (type == EVENT_NMI) {
+    if (event.type == EVENT_NMI) {
         vmx_nmi_exit(vp, exit);
         return;
     }
     exit->kind = EXIT_EXCEPTION;
     exit->bytes_count = 0;
-    exit->vector = (uint8_t)(info & INTR_VECTOR_MASK);
-    exit->has_error = info & INTR_ERROR_CODE;
+    exit->vector = event.vector;
+    exit->has_error = event.has_error;
     exit->error = exit->has_error ? (uint32_t)vmread(VMCS_EXIT_INTR_ERROR) : 0;
     exit->detail = exit->parameter = vmread(VMCS_QUALIFICATION);
-    if (type >= EVENT_SOFT_INTERRUPT)
+    if (event.type >= EVENT_SOFT_INTERRUPT)
         exit->insn_length = (uint8_t)vmread(VMCS_EXIT_INSN_LENGTH);
     if (info & INTR_NMI_UNBLOCKED && exit->vector != VECTOR_DF)
         vmx_block_nmis_again(vp);

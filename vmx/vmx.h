@@ -99,15 +99,7 @@ enum vmx_interruptibility {
 };
 enum vmx_activity { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_SIPI };
 
-enum { /* interruption information, SDM 25.8.3 and 25.9.2 */
-       INTR_VECTOR_MASK = 0xFF,
-       INTR_TYPE_SHIFT = 8,
-       INTR_TYPE_MASK = 7,
-       INTR_ERROR_CODE = 1 << 11,
-       INTR_NMI_UNBLOCKED = 1 << 12,
-};
-#define INTR_VALID (1U << 31)
-
+#define INTR_NMI_UNBLOCKED  BIT(12) /* beside an event's EVENT_*, SDM 25.9.2 */
 #define EPT_NMI_UNBLOCKED   BIT(12) /* in the qualification, SDM table 28-7 */
 #define PENDING_DEBUG_BS    BIT(14)
 #define DEBUGCTL_BTF        BIT(1)

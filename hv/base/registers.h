@@ -106,6 +106,11 @@ enum {
     VECTOR_CP = 21,
 };
 
+/* An event as a VMCS (SDM 25.8.3, 25.9.2) and a VMCB (APM 15.20) have it: vector 7:0, type 10:8. */
+#define EVENT_TYPE_SHIFT 8
+#define EVENT_HAS_ERROR  BIT(11)
+#define EVENT_VALID      BIT(31)
+
 #define LONGEST_INSTRUCTION 15 /* bytes, SDM 2.3.11 */
 
 /* Values after INIT, SDM table 10-1. */

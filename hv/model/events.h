@@ -6,6 +6,18 @@
 #include "hv/model/vp.h"
 #include "hypercalls/abi.h"
 
+/* The event in a word of a VMCS or VMCB (EVENT_*, hv/base/registers.h), which has neither its error
+   code nor its instruction's length. */
+static inline struct event event_of_word(uint64_t word)
+{
+    return (struct event){
+        .valid = word & EVENT_VALID,
+        .type = word >> EVENT_TYPE_SHIFT & 7,
+        .vector = (uint8_t)word,
+        .has_error = word & EVENT_HAS_ERROR,
+    };
+}
+
 /* Registers 0x10002 and 0x10003 of a state. */
 uint64_t pending_interruption_of(const struct event *event);
 uint64_t interrupt_state_of(const struct vp_state *state);
