@@ -7,6 +7,7 @@
 #include "hv/msr.h"
 
 #include "hv/base/console.h"
+#include "hv/base/string.h"
 #include "hv/machine/apic.h"
 #include "hv/model/rules.h"
 #include "hv/synthetic/msrs.h"
@@ -130,6 +131,19 @@ static const struct msr_row rows_of_child[] = {
 };
 /* clang-format on */
 const struct msr_policy msrs_of_child = MSR_POLICY(rows_of_child);
+
+/* Both vendors' ranges are these (SDM 25.6.9, APM 15.11); a smaller map ends earlier. */
+void msr_fill_map(uint8_t *map, size_t size, int all, const struct msr_policy *policy,
+                  msr_map_set *set)
+{
+    static const uint32_t ranges[] = {0, 0xC0000000, 0xC0010000};
+    memset(map, all, size);
+    for (uint32_t i = 0; i < ARRAY_SIZE(ranges) && i * MSRS_IN_RANGE < size * 4; i++)
+        for (const struct msr_row *row = policy->rows; row != policy->end; row++)
+            for (uint32_t msr = row->first; msr <= row->last; msr++)
+                if (msr - ranges[i] < MSRS_IN_RANGE)
+                    set(map, i * MSRS_IN_RANGE + (msr - ranges[i]), row);
+}
 
 static uint64_t *register_of(struct vp *vp, const struct msr_row *row)
 {

@@ -110,7 +110,7 @@ static void vtx_maps(void **state)
     for (unsigned again = 0; again < 2; again++) {
         vmx_fill_msr_bitmaps();
         for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
-            const uint8_t *map = (const uint8_t *)(i ? &bitmap_first : &bitmap_child);
+            const uint8_t *map = i ? bitmap_first : bitmap_child;
             same_in(&kinds[i], map, 0, true);
             same_in(&kinds[i], map, 0xC0000000, true);
         }

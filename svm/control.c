@@ -7,46 +7,27 @@
 #include "hv/model/partition.h"
 #include "mm/boot_memory.h"
 
-/* MSR permission map, APM 15.11: two bits (read, write) for each MSR of three ranges. */
-#define MSRPM_SIZE  0x2000
-#define MSRPM_RANGE 0x2000u /* MSRs in each */
-#define IOPM_SIZE   0x3000  /* APM 15.10.1: 64 Ki ports and what a wide access at the end hits */
+/* MSR permission map, APM 15.11: two bits side by side (read, write) for each MSR. */
+#define MSRPM_SIZE 0x2000
+#define IOPM_SIZE  0x3000 /* APM 15.10.1: 64 Ki ports and what a wide access at the end hits */
 
 static uint8_t iopm_all[IOPM_SIZE] __attribute__((aligned(4096)));
 static uint8_t msrpm_first[MSRPM_SIZE] __attribute__((aligned(4096)));
 static uint8_t msrpm_child[MSRPM_SIZE] __attribute__((aligned(4096)));
 static uint8_t msrpm_all[MSRPM_SIZE] __attribute__((aligned(4096)));
 
-/* An MSR of none of them always exits. */
-static void msrpm_set(uint8_t *map, uint32_t msr, unsigned access)
+static void set_access(uint8_t *map, uint32_t number, const struct msr_row *row)
 {
-    static const uint32_t ranges[] = {0, 0xC0000000u, 0xC0010000u};
-    unsigned range = 0;
-    while (range < ARRAY_SIZE(ranges) && msr - ranges[range] >= MSRPM_RANGE)
-        range++;
-    if (range == ARRAY_SIZE(ranges))
-        return;
-    uint32_t bit = range * 0x4000 + (msr & (MSRPM_RANGE - 1)) * 2;
-    unsigned byte = map[bit / 8];
-    byte &= ~(MSR_BOTH << bit % 8);
-    map[bit / 8] = (uint8_t)(byte | access << bit % 8);
-}
-
-/* All exits, or none does, but for what the policy says (hv/msr.c). */
-static void fill(uint8_t *map, int all, const struct msr_policy *policy)
-{
-    memset(map, all, MSRPM_SIZE);
-    for (const struct msr_row *row = policy->rows; row != policy->end; row++)
-        for (uint32_t msr = row->first; msr <= row->last; msr++)
-            msrpm_set(map, msr, row->amdv);
+    unsigned shift = number % 4 * 2;
+    map[number / 4] = (uint8_t)((map[number / 4] & ~(MSR_BOTH << shift)) | row->amdv << shift);
 }
 
 void svm_control_init(void)
 {
     memset(iopm_all, 0xFF, sizeof(iopm_all));
     memset(msrpm_all, 0xFF, sizeof(msrpm_all));
-    fill(msrpm_first, 0, &msrs_of_first);
-    fill(msrpm_child, 0xFF, &msrs_of_child);
+    msr_fill_map(msrpm_first, MSRPM_SIZE, 0, &msrs_of_first, set_access);
+    msr_fill_map(msrpm_child, MSRPM_SIZE, 0xFF, &msrs_of_child, set_access);
 }
 
 /* Instructions of SVM itself exist for nobody. An INIT never comes; should one, its line tells. */

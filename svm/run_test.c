@@ -65,6 +65,10 @@ static void script(const struct vp *entering, spa_t spa)
 }
 
 const struct msr_policy msrs_of_first, msrs_of_child;
+void msr_fill_map(uint8_t *map, size_t size, int all, const struct msr_policy *policy,
+                  msr_map_set *set)
+{
+}
 
 spa_t image_phys(const void *p)
 {

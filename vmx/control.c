@@ -7,44 +7,27 @@
 #include "hv/model/partition.h"
 #include "mm/boot_memory.h"
 
-/* SDM 25.6.9: reads, then writes; each of MSRs 0.. and 0xC0000000... A 1 exits. */
-struct msr_bitmap {
-    uint8_t read_low[1024], read_high[1024];
-    uint8_t write_low[1024], write_high[1024];
-};
-_Static_assert(sizeof(struct msr_bitmap) == PAGE_SIZE, "MSR bitmap");
+/* MSR bitmaps, SDM 25.6.9: a bit for reads of each MSR, then one for writes of each. A 1 exits. */
+enum { FOR_WRITES = 2 * MSRS_IN_RANGE };
+static uint8_t bitmap_first[PAGE_SIZE] __attribute__((aligned(4096)));
+static uint8_t bitmap_child[PAGE_SIZE] __attribute__((aligned(4096)));
 
-static struct msr_bitmap bitmap_first __attribute__((aligned(4096)));
-static struct msr_bitmap bitmap_child __attribute__((aligned(4096)));
-
-#define HIGH_MSRS 0xC0000000u
-
-static void set_bit(uint8_t *map, uint32_t msr, bool exits)
+static void set_bit(uint8_t *map, uint32_t number, bool exits)
 {
-    uint32_t number = msr & 0x1FFF;
     unsigned bit = 1u << number % 8, byte = map[number / 8];
     map[number / 8] = (uint8_t)(exits ? byte | bit : byte & ~bit);
 }
 
-/* All exits, or none does, but for what the policy says (hv/msr.c). */
-static void fill(struct msr_bitmap *bitmap, int all, const struct msr_policy *policy)
+static void set_access(uint8_t *map, uint32_t number, const struct msr_row *row)
 {
-    memset(bitmap, all, sizeof(*bitmap));
-    for (const struct msr_row *row = policy->rows; row != policy->end; row++) {
-        bool high = row->first >= HIGH_MSRS;
-        if (row->first - (high ? HIGH_MSRS : 0) > 0x1FFF) /* beyond the bitmap all exits */
-            continue;
-        for (uint32_t msr = row->first; msr <= row->last; msr++) {
-            set_bit(high ? bitmap->read_high : bitmap->read_low, msr, row->vtx & MSR_READ);
-            set_bit(high ? bitmap->write_high : bitmap->write_low, msr, row->vtx & MSR_WRITE);
-        }
-    }
+    set_bit(map, number, row->vtx & MSR_READ);
+    set_bit(map, FOR_WRITES + number, row->vtx & MSR_WRITE);
 }
 
 void vmx_fill_msr_bitmaps(void)
 {
-    fill(&bitmap_first, 0, &msrs_of_first);
-    fill(&bitmap_child, 0xFF, &msrs_of_child);
+    msr_fill_map(bitmap_first, PAGE_SIZE, 0, &msrs_of_first, set_access);
+    msr_fill_map(bitmap_child, PAGE_SIZE, 0xFF, &msrs_of_child, set_access);
 }
 
 /* Only memory: VMX need not be on. The controls are written at the first switch_in. */
@@ -91,7 +74,7 @@ void vmx_configure(struct vp *vp)
     vmwrite(VMCS_SECONDARY_CONTROLS, secondary);
     vmwrite(VMCS_EXIT_CONTROLS, vmx_caps.controls[VMX_EXIT][vp->first]);
     vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.controls[VMX_ENTRY][vp->first]);
-    vmwrite(VMCS_MSR_BITMAP, image_phys(vp->first ? &bitmap_first : &bitmap_child));
+    vmwrite(VMCS_MSR_BITMAP, image_phys(vp->first ? bitmap_first : bitmap_child));
     vmwrite(VMCS_VMCS_LINK, ~0UL);
     vmwrite(VMCS_EPTP, vmx_eptp(vp));
     if (secondary & SECONDARY_VPID)

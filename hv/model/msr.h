@@ -37,6 +37,16 @@ struct msr_policy {
     {                                                                                              \
         (array), (array) + ARRAY_SIZE(array)                                                       \
     }
+/*
+ * Fills a backend's permission map, in which all MSRs exit (`all` 0xFF) or none does (0), but for
+ * what the rows say. A map has two bits for each MSR of some ranges; `set` puts a row's into
+ * those of the MSR with that number in the map. An MSR of no range always exits.
+ */
+enum { MSRS_IN_RANGE = 0x2000 };
+typedef void msr_map_set(uint8_t *map, uint32_t number, const struct msr_row *row);
+void msr_fill_map(uint8_t *map, size_t size, int all, const struct msr_policy *policy,
+                  msr_map_set *set);
+
 /* What is in no row: free for the first partition, an exit and #GP for a child. hv/msr.c. */
 extern const struct msr_policy msrs_of_first, msrs_of_child;
 
