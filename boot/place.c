@@ -58,7 +58,7 @@ static void choose_region(struct boot_info *info)
 {
     info->frame_count = align_up(memory_map_top(&info->memory), PAGE_SIZE) >> PAGE_SHIFT;
     uint64_t pool = MIB(info->options.pool_mib);
-    uint64_t size = image_size() + align_up(frame_table_size(info->frame_count), PAGE_SIZE) +
+    uint64_t size = image_size() + align_up(info->frame_count * sizeof(struct frame), PAGE_SIZE) +
                     paging_size() + (uint64_t)info->cpu_count * BYTES_PER_CPU + SLACK + pool;
 
     struct byte_range obstacles[MAX_MODULES + 1];

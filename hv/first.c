@@ -15,7 +15,7 @@
 static void record_frames(void)
 {
     uint64_t count = boot_info.frame_count;
-    frame_table_init(boot_alloc(frame_table_size(count)), count);
+    frame_table_init(boot_alloc(count * sizeof(struct frame)), count);
     for (uint32_t i = 0; i < boot_info.guest_memory.count; i++) {
         const struct memory_range *range = &boot_info.guest_memory.ranges[i];
         if (range->kind != MEMORY_AVAILABLE)

@@ -21,6 +21,7 @@
 struct svm_features svm_features;
 struct vmx_capabilities vmx_caps;
 char vmx_exit_point[1];
+const struct table_pointer idt_pointer;
 
 spa_t image_phys(const void *p)
 {

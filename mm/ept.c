@@ -2,21 +2,12 @@
 /* Extended page tables, SDM 29.3.2 "EPT Translation Mechanism". */
 #include "mm/slpt.h"
 
+/* The rights of an entry, bits 2:0, are MAP_* themselves. */
 enum ept_bit {
-    EPT_READ = 1 << 0,
-    EPT_WRITE = 1 << 1,
-    EPT_EXECUTE = 1 << 2,
     EPT_TYPE_SHIFT = 3, /* 5:3; bit 6 clear: the guest's PAT has its say (SDM 29.3.7.2) */
-    EPT_LARGE = 1 << 7,
     EPT_ACCESSED = 1 << 8,
     EPT_DIRTY = 1 << 9,
 };
-#define EPT_RIGHTS (EPT_READ | EPT_WRITE | EPT_EXECUTE)
-
-_Static_assert(EPT_RIGHTS == (int)MAP_ALL && EPT_WRITE == (int)MAP_WRITE &&
-                   EPT_EXECUTE == (int)MAP_EXECUTE,
-               "the rights of an EPT entry are MAP_* themselves");
-_Static_assert(EPT_LARGE == SLPT_LEAF, "the walker looks at it");
 
 static uint64_t make_leaf(spn_t spn, uint8_t prot, uint8_t type, unsigned level)
 {
@@ -24,18 +15,18 @@ static uint64_t make_leaf(spn_t spn, uint8_t prot, uint8_t type, unsigned level)
        where the processor lacks it. */
     if (prot & MAP_WRITE || !slpt_execute_only)
         prot |= MAP_READ;
-    return spn << PAGE_SHIFT | (level ? EPT_LARGE : 0) | (uint64_t)type << EPT_TYPE_SHIFT |
-           (prot & EPT_RIGHTS);
+    return spn << PAGE_SHIFT | (level ? SLPT_LEAF : 0) | (uint64_t)type << EPT_TYPE_SHIFT |
+           (prot & MAP_ALL);
 }
 
 static uint64_t make_table(spn_t table)
 {
-    return table << PAGE_SHIFT | EPT_RIGHTS;
+    return table << PAGE_SHIFT | MAP_ALL;
 }
 
 static uint8_t prot_of(uint64_t entry)
 {
-    return entry & EPT_RIGHTS;
+    return entry & MAP_ALL;
 }
 
 static uint8_t type_of(uint64_t entry)
@@ -48,7 +39,7 @@ const struct slpt_format ept_format = {
     .make_table = make_table,
     .prot = prot_of,
     .type = type_of,
-    .present_mask = EPT_RIGHTS,
+    .present_mask = MAP_ALL,
     .accessed_bit = EPT_ACCESSED,
     .dirty_bit = EPT_DIRTY,
 };

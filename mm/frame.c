@@ -5,11 +5,6 @@
 struct frame *frame_table;
 uint64_t frame_table_count;
 
-uint64_t frame_table_size(uint64_t frame_count)
-{
-    return frame_count * sizeof(struct frame);
-}
-
 void frame_table_init(void *table, uint64_t frame_count)
 {
     _Static_assert(FRAME_DEVICE == 0 && OWNER_NONE == 0, "zeroed memory is a valid frame table");

@@ -41,12 +41,8 @@ struct frame {
 };
 _Static_assert(sizeof(struct frame) == 16, "frame records are 16 bytes");
 
-/*
- * Bytes that a table for frames 0 .. frame_count-1 needs.
- */
-uint64_t frame_table_size(uint64_t frame_count);
-
-/* Takes the zeroed memory at table; every frame starts as FRAME_DEVICE, OWNER_NONE. Boot only. */
+/* Takes the zeroed memory at table, struct frame for each of frames 0 .. frame_count-1; every frame
+   starts as FRAME_DEVICE, OWNER_NONE. Boot only. */
 void frame_table_init(void *table, uint64_t frame_count);
 
 /* Boot only: sets type and owner of count frames from spn on (those inside the table). */

@@ -18,10 +18,7 @@ static void push(struct pool *pool, spn_t spn, struct frame *frame)
 
 void pool_init(struct pool *pool, uint32_t owner)
 {
-    pool->head = SPN_NONE;
-    pool->free = 0;
-    pool->used = 0;
-    pool->owner = owner;
+    *pool = (struct pool){.head = SPN_NONE, .owner = owner};
 }
 
 void pool_add(struct pool *pool, spn_t spn, gpn_t depositor_gpn, bool self_deposited)

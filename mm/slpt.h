@@ -18,6 +18,7 @@
 #include "hv/base/registers.h"
 #include "mm/pool.h"
 
+/* The numbers are those of an EPT entry (mm/ept.c). */
 enum { MAP_READ = 1, MAP_WRITE = 2, MAP_EXECUTE = 4, MAP_ALL = 7 };
 
 /* Memory types as the MTRRs number them (SDM 12.11.2.1). NPT ignores them but for UC. */

@@ -16,11 +16,6 @@
 #define DR6_STEP   BIT(14)
 #define DR6_BREAKS 0xFUL
 
-static bool in_shadow(const struct vmcb *vmcb)
-{
-    return vmcb->interrupt_shadow & SHADOW_ACTIVE;
-}
-
 static void step_begin(struct vp *vp, enum svm_armed kind)
 {
     struct svm_vp *svm = svm_of(vp);
@@ -77,31 +72,33 @@ static void nmi_undone(struct vp *vp)
     svm_arm(vp, 0, ARMED_IRET);
 }
 
-/* True when an NMI can be taken this instant; otherwise an exit is armed for when it can. */
-static bool nmi_window(struct vp *vp, const struct vmcb *vmcb)
+/* False in an interrupt shadow, out of which a step then leads. */
+static bool out_of_shadow(struct vp *vp, const struct vmcb *vmcb)
 {
-    if (vp->state.event.valid)
-        svm_arm(vp, ARMED_IRET, 0); /* the handler's end at the latest */
-    else if (vp->state.nmi_masked)
-        return false; /* IRET is intercepted, or being stepped over */
-    else if (!in_shadow(vmcb))
+    if (!(vmcb->interrupt_shadow & SHADOW_ACTIVE))
         return true;
-    else if (!(vp->armed & ARMED_STEP))
+    if (!(vp->armed & ARMED_STEP))
         step_begin(vp, ARMED_STEP_SHADOW);
     return false;
 }
 
-/* Likewise for an interrupt. A virtual interrupt (APM 15.21.4) is dummy: it only exits. */
-static bool interrupt_window(struct vp *vp, const struct vmcb *vmcb)
+/* True when an NMI can be taken this instant; otherwise an exit is armed for when it can. */
+static bool nmi_window(struct vp *vp, const struct vmcb *vmcb)
 {
-    if (!vp->state.event.valid && (vp->state.rflags & RFLAGS_IF)) {
-        if (!in_shadow(vmcb))
-            return true;
-        /* Not every processor looks at V_IRQ when only the shadow ends. */
-        if (!(vp->armed & ARMED_STEP))
-            step_begin(vp, ARMED_STEP_SHADOW);
+    if (vp->state.event.valid) {
+        svm_arm(vp, ARMED_IRET, 0); /* the handler's end at the latest */
         return false;
     }
+    /* Masked: IRET is intercepted, or being stepped over. */
+    return !vp->state.nmi_masked && out_of_shadow(vp, vmcb);
+}
+
+/* Likewise for an interrupt. A virtual interrupt (APM 15.21.4) is dummy: it only exits. Not every
+   processor looks at it when only the shadow ends. */
+static bool interrupt_window(struct vp *vp, const struct vmcb *vmcb)
+{
+    if (!vp->state.event.valid && (vp->state.rflags & RFLAGS_IF))
+        return out_of_shadow(vp, vmcb);
     svm_arm(vp, ARMED_WINDOW, 0);
     return false;
 }

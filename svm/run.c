@@ -97,11 +97,6 @@ static void exception(struct vp *vp, const struct vmcb *vmcb, struct exit *exit,
     exit->kind = EXIT_NOTHING;
 }
 
-static void init_seen(void)
-{
-    say_warn_of_guest("a physical INIT reached a processor inside a guest");
-}
-
 static inline void step_over(const struct vmcb *vmcb, struct exit *exit, enum exit_kind kind,
                              unsigned plain)
 {
@@ -151,7 +146,7 @@ static void decode(struct vp *vp, const struct vmcb *vmcb, struct exit *exit, ui
     else if (code == SVM_EXIT_IRET)
         svm_iret_reached(vp);
     else if (code == SVM_EXIT_INIT)
-        init_seen();
+        say_warn_of_guest("a physical INIT reached a processor inside a guest");
     else
         exit->kind = EXIT_UNEXPECTED;
 }

@@ -36,10 +36,8 @@ static bool check(struct backend_features *features)
 {
     struct cpuid_regs extended = cpuid(CPUID_EXTENDED, 0);
     struct cpuid_regs svm = cpuid(CPUID_SVM, 0);
-    bool good = true;
+    bool good = enabled_by_firmware(svm.edx);
 
-    if (!enabled_by_firmware(svm.edx))
-        good = false;
     if (!(svm.edx & SVM_CPUID_NESTED_PAGING)) {
         say_error("the processor has no nested paging, which every guest's memory needs");
         good = false;

@@ -4,6 +4,7 @@
 
 #include "hv/base/phys.h"
 #include "hv/base/string.h"
+#include "hv/base/traps.h"
 #include "hv/model/partition.h"
 #include "mm/boot_memory.h"
 
@@ -99,11 +100,6 @@ uint64_t vmx_eptp(const struct vp *vp)
 void vmx_write_host(struct vp *vp)
 {
     struct cpu *cpu = this_cpu();
-    struct {
-        uint16_t limit;
-        uint64_t base;
-    } __attribute__((packed)) idtr;
-    __asm__ volatile("sidt %0" : "=m"(idtr));
 
     vmwrite(VMCS_HOST_CR0, read_cr0());
     vmwrite(VMCS_HOST_CR3, read_cr3());
@@ -118,7 +114,7 @@ void vmx_write_host(struct vp *vp)
     vmwrite(VMCS_HOST_GS_BASE, (uintptr_t)cpu);
     vmwrite(VMCS_HOST_TR_BASE, (uintptr_t)cpu->tss);
     vmwrite(VMCS_HOST_GDTR_BASE, (uintptr_t)cpu->gdt);
-    vmwrite(VMCS_HOST_IDTR_BASE, idtr.base);
+    vmwrite(VMCS_HOST_IDTR_BASE, idt_pointer.base);
     vmwrite(VMCS_HOST_RIP, (uintptr_t)vmx_exit_point);
     vmx_of(vp)->host_cpu = vmx_cpu_here();
 }

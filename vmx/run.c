@@ -72,7 +72,6 @@ static void decode_exception(struct vp *vp, struct exit *exit)
 {
     uint64_t info = vmread(VMCS_EXIT_INTR_INFO);
     struct event event = event_of_word(info);
-    exit->insn_length = 0;
     vmx_take_back_event(vp);
     if (event.type == EVENT_NMI) {
         vmx_nmi_exit(vp, exit);
