@@ -127,8 +127,8 @@ static inline void vp_touch(struct vp *vp)
     vp->touched = true;
 }
 
-/* The exceptions that exit: endless delivery of #DB or #AC would take no interrupt, and a child must
-   not keep the processor that way. */
+/* The exceptions that exit. Endless delivery of #DB or #AC takes no interrupt: a child must not
+   keep the processor that way. */
 static inline uint32_t vp_exceptions(const struct vp *vp)
 {
     return vp->exception_bitmap | (vp->first ? 0 : 1U << VECTOR_DB | 1U << VECTOR_AC);
