@@ -20,19 +20,6 @@
 
 #define VMCB_SPA 0x1000UL
 
-static bool kicked;
-static void script(const struct vp *entering, spa_t spa);
-
-void svm_world_switch(struct vp *vp, struct exit *exit, spa_t vmcb)
-{
-    if (kicked) {
-        svm_not_entered(vp, exit);
-        return;
-    }
-    script(vp, vmcb);
-    svm_exited(vp, exit);
-}
-
 struct svm_features svm_features;
 static struct partition partition;
 static struct vp *vp;
@@ -48,9 +35,14 @@ static struct {
     uint64_t shadow;
 } entered;
 static void (*processor)(struct vmcb *);
+static bool kicked;
 
-static void script(const struct vp *entering, spa_t spa)
+void svm_world_switch(struct vp *entering, struct exit *exit, spa_t spa)
 {
+    if (kicked) {
+        svm_not_entered(entering, exit);
+        return;
+    }
     assert_ptr_equal(entering, vp);
     assert_int_equal(spa, VMCB_SPA);
     entered.entries++;
@@ -62,6 +54,7 @@ static void script(const struct vp *entering, spa_t spa)
     entered.shadow = vmcb->interrupt_shadow;
     vmcb->exit_int_info = 0;
     processor(vmcb);
+    svm_exited(entering, exit);
 }
 
 const struct msr_policy msrs_of_first, msrs_of_child;
