@@ -25,6 +25,8 @@ note  = @$(if $(quiet),:,echo '  $(1)  $(@:$(BUILD)/%=%)')
 
 all: $(BUILD)/vellum.elf $(BUILD)/vellum.iso
 
+.SUFFIXES: # none of make's own rules: `make mm/slpt.o` would compile into the sources
+
 # Offsets into C structures for nasm, generated from hv/offsets.c.
 $(BUILD)/offsets.inc: hv/offsets.c
 	$(call note,GEN)
