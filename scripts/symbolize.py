@@ -17,6 +17,7 @@ import bisect
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -113,6 +114,7 @@ def main():
     parser.add_argument("log", nargs="?", type=argparse.FileType("r", errors="replace"),
                         default=sys.stdin)
     options = parser.parse_args()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head`
     image = Image(options.elf)
     for line in options.log:
         print(line.rstrip("\r\n"))
