@@ -30,7 +30,8 @@ Standard output is the guest's serial console. Exit status: the value that the
 guest wrote to the debug-exit port (QEMU); 0 it powered the machine off; 1 on
 Bochs, it did so after a failed test; 2 on Bochs, the machine ended otherwise;
 3 the hypervisor stopped; 4 the machine was reset (QEMU); 64 wrong usage;
-124 time limit; 125 the emulator did not start.
+124 time limit; 125 the emulator did not start; 141 nobody reads the console
+any more.
 END
     exit 64
 }
@@ -301,6 +302,8 @@ while kill -0 "$machine_pid" 2>/dev/null; do
         verdict=3
     elif [ "$limit" -gt 0 ] && [ "$SECONDS" -ge "$limit" ]; then
         verdict=124
+    elif [ ! -e "$work/terminal" ] && ! kill -0 "$relay_pid" 2>/dev/null; then
+        verdict=141 # whoever read the console is gone (boot.sh ... | head): as by SIGPIPE
     fi
     [ -n "$verdict" ] && kill "$machine_pid" 2>/dev/null && break
 done
