@@ -33,15 +33,18 @@ static const char *const status_names[] = {
 
 const char *outcome_name(uint32_t outcome)
 {
-    static const char *const other_names[] = {
-        [CALL_CONTINUE - CALL_CONTINUE] = "goes on later",
-        [CALL_FAULT - CALL_CONTINUE] = "memory intercept",
-        [CALL_DISPATCH - CALL_CONTINUE] = "dispatched",
-    };
-    if (outcome >= CALL_CONTINUE && outcome <= CALL_DISPATCH)
-        return other_names[outcome - CALL_CONTINUE];
-    return outcome < ARRAY_SIZE(status_names) && status_names[outcome] ? status_names[outcome]
-                                                                       : "?";
+    switch (outcome) {
+    case CALL_CONTINUE:
+        return "goes on later";
+    case CALL_FAULT:
+        return "memory intercept";
+    case CALL_DISPATCH:
+        return "dispatched";
+    default:
+        if (outcome < ARRAY_SIZE(status_names) && status_names[outcome])
+            return status_names[outcome];
+        return "?";
+    }
 }
 
 /* " name=value" for each field of the row. */
