@@ -37,7 +37,6 @@ static struct {
 static void (*processor)(struct vmcb *);
 static bool kicked;
 
-/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): vp is taken */
 void svm_world_switch(struct vp *entering, struct exit *exit, spa_t spa)
 {
     if (kicked) {

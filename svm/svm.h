@@ -296,12 +296,12 @@ static inline struct vmcb *vmcb_of(const struct vp *vp)
 }
 
 /*
- * entry.asm: enters the guest with vp->state.gpr (RAX and RSP: VMCB). At the
- * next exit the guest's are in the same place, and it ends as a call of
+ * entry.asm: enters the guest with entering->state.gpr (RAX and RSP: the VMCB, at spa). At
+ * the next exit the guest's are in the same place, and it ends as a call of
  * svm_exited; when cpu->kicked was set, nothing happened, of svm_not_entered.
  * So nothing need be kept for afterwards, which counts: see svm_run.
  */
-void svm_world_switch(struct vp *vp, struct exit *exit, spa_t vmcb);
+void svm_world_switch(struct vp *entering, struct exit *exit, spa_t spa);
 void svm_exited(struct vp *vp, struct exit *exit);
 void svm_not_entered(struct vp *vp, struct exit *exit);
 
