@@ -322,6 +322,9 @@ relay_pid='' monitor_pid=''
 verdict_qemu() {
     if ! grep -qs '"return"' "$work/monitor"; then
         complain "QEMU did not start (status $status)"
+        if [ "$accel" = kvm ] && ! grep -qs '[1Y]' /sys/module/kvm_*/parameters/nested; then
+            complain "this machine's KVM does not say that it nests virtualization, which Vellum needs"
+        fi
         verdict=125
     elif grep -q '"guest-reset"' "$work/monitor"; then
         complain "the machine was reset"
