@@ -264,14 +264,15 @@ static bool accessible(const struct call *call, const struct vp *vp)
     return vp == call->vp || vp_stopped(vp);
 }
 
-/* What both calls begin with, once for each batch. */
-static uint32_t open_registers(const struct call *call)
+/* What both calls begin with, once for each batch. open: whether the registers can be looked at. */
+static uint32_t open_registers(const struct call *call, bool *open)
 {
     const struct hv_input_vp_registers *in = (const void *)call->input;
     struct vp *vp = call->target_vp;
     if (in->vtl || in->zero[0] || in->zero[1] || in->zero[2])
         return HV_STATUS_INVALID_PARAMETER;
-    if (!accessible(call, vp))
+    *open = accessible(call, vp);
+    if (!*open)
         return HV_STATUS_SUCCESS;
     vp_sync(vp);
     return vp == call->vp || state_page_take(vp) ? HV_STATUS_SUCCESS
@@ -279,11 +280,10 @@ static uint32_t open_registers(const struct call *call)
 }
 
 /* And what they end with. */
-static void close_registers(const struct call *call)
+static void close_registers(const struct call *call, bool open)
 {
-    struct vp *vp = call->target_vp;
-    if (vp != call->vp && vp_stopped(vp))
-        state_page_publish(vp, false);
+    if (open && call->target_vp != call->vp)
+        state_page_publish(call->target_vp, false);
 }
 
 /* One element of a list, which begins with the register's name. */
@@ -310,12 +310,14 @@ static uint32_t set_one(const struct call *call, struct vp *vp, const void *elem
     return set_register(vp, assignment->name, &assignment->value);
 }
 
-/* The elements of a batch, up to the first that fails or at which the VP stops. */
-static uint32_t each_register(struct call *call, element_function *act)
+/*
+ * The elements of a batch, up to the first that fails. One at whose end the VP has stopped is the
+ * last: what was written into its page has to be taken in before any other.
+ */
+static uint32_t each_register(struct call *call, bool open, element_function *act)
 {
     struct vp *vp = call->target_vp;
-    bool was_accessible = accessible(call, vp);
-    while (call->done < call->batch && accessible(call, vp) == was_accessible) {
+    while (call->done < call->batch && accessible(call, vp) == open) {
         const uint8_t *element =
             (const uint8_t *)call->elements + call->done * call->row->in_element;
         bool fetch = vp == call->vp && is_swapped(*(const uint32_t *)element);
@@ -333,28 +335,30 @@ static uint32_t each_register(struct call *call, element_function *act)
 
 uint32_t call_get_vp_registers(struct call *call)
 {
-    uint32_t status = open_registers(call);
+    bool open;
+    uint32_t status = open_registers(call, &open);
     if (status != HV_STATUS_SUCCESS)
         return status;
-    status = each_register(call, get_one);
-    close_registers(call);
+    status = each_register(call, open, get_one);
+    close_registers(call, open);
     return status;
 }
 
 uint32_t call_set_vp_registers(struct call *call)
 {
     struct vp *vp = call->target_vp;
-    uint32_t status = open_registers(call);
+    bool open;
+    uint32_t status = open_registers(call, &open);
     if (status != HV_STATUS_SUCCESS)
         return status;
-    bool whole = vp->first && accessible(call, vp);
+    bool whole = vp->first && open;
     struct vp_state before = whole ? vp->state : (struct vp_state){0};
-    status = each_register(call, set_one);
+    status = each_register(call, open, set_one);
     if (whole && !state_is_valid(&vp->state) && state_is_valid(&before)) {
         vp->state = before;
         call->done = 0;
         status = HV_STATUS_INVALID_REGISTER_VALUE;
     }
-    close_registers(call);
+    close_registers(call, open);
     return status;
 }

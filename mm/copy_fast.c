@@ -39,7 +39,7 @@ static inline bool copy_again(struct cpu *cpu, const struct space *space, gpa_t 
 {
     tlb_begin_copy(cpu);
     bool known = is_remembered(space, gpa, cache) && (gpa & PAGE_MASK) + size <= PAGE_SIZE;
-    void *at = cache->page + (gpa & PAGE_MASK);
+    void *at = (void *)((uintptr_t)cache->page + (gpa & PAGE_MASK)); /* NULL at first */
     if (known && (size & 7) == 0)
         copy_words(write ? at : buffer, write ? buffer : at, size / 8);
     else if (known)

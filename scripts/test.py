@@ -65,11 +65,11 @@ VARIANTS = {
 # Groups of scripts/boot_tests.py: loaders and firmware, machines, refusals, ends, the tutorial.
 BOOT_TESTS = ("ways", "sizes", "words", "refusals", "ends", "linux", "diagnosis", "tutorial")
 
-# `make check`, minutes: the unit tests, each guest somewhere, those of most of the interface everywhere.
-QUICK = (r"_test$|^(?!fuzz|stale).*-qemu$|^(abi-root|child|hostile|stale|statepage)-bochs-(intel|amd)$|"
+# `make check`, minutes: the unit tests, the fuzzers for seconds, each guest somewhere, those of most of the interface everywhere.
+QUICK = (r"_test$|_fuzz$|^(?!fuzz|stale).*-qemu$|^(abi-root|child|hostile|stale|statepage)-bochs-(intel|amd)$|"
          r"^boot-words$|^linux-root$")
 
-FUZZ_SECONDS = 60
+FUZZ_SECONDS, QUICK_FUZZ_SECONDS = 60, 5
 UNIT_LIMIT = 300
 LINT_LIMIT = 600
 BOOT_LIMIT = 900
@@ -376,7 +376,7 @@ def main():
     options = parser.parse_args()
     os.chdir(ROOT)
 
-    jobs = all_jobs(options.fuzz)
+    jobs = all_jobs(QUICK_FUZZ_SECONDS if options.quick else options.fuzz)
     for pattern in (QUICK if options.quick else None, options.only):
         jobs = [job for job in jobs if not pattern or re.search(pattern, job.name)]
     if options.list:
