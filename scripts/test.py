@@ -65,7 +65,8 @@ VARIANTS = {
 # Groups of scripts/boot_tests.py: loaders and firmware, machines, refusals, ends, the tutorial.
 BOOT_TESTS = ("ways", "sizes", "words", "refusals", "ends", "linux", "diagnosis", "tutorial")
 
-# `make check`, minutes: the unit tests, the fuzzers for seconds, each guest somewhere, those of most of the interface everywhere.
+# `make check`, minutes: the unit tests, the fuzzers for seconds, each guest somewhere, those of most
+# of the interface everywhere.
 QUICK = (r"_test$|_fuzz$|^(?!fuzz|stale).*-qemu$|^(abi-root|child|hostile|stale|statepage)-bochs-(intel|amd)$|"
          r"^boot-words$|^linux-root$")
 
