@@ -13,7 +13,8 @@
  * unmapped: INVALID_PARAMETER. What a child loses, its own children lose as
  * well. Unmapping what is not mapped is SUCCESS; a state page that lies in the
  * range goes. 0xC9: flags 1 (clear accessed) and 4 (clear dirty); without
- * accessed/dirty bits PROCESSOR_FEATURE_NOT_SUPPORTED; nothing mapped reads 0.
+ * accessed/dirty bits PROCESSOR_FEATURE_NOT_SUPPORTED; nothing mapped reads 0. A large page
+ * of which one is cleared is split: INSUFFICIENT_MEMORY if the pool has no page for that.
  */
 #include "hypercalls/table.h"
 
@@ -305,6 +306,10 @@ uint32_t call_unmap_gpa_pages(struct call *call)
 static uint32_t get_access_state(struct job *job, gpn_t gpn, gpn_t source)
 {
     uint8_t *states = (uint8_t *)job->call->output;
+    /* What is cleared of one page must stay with the others of a large one: they part. */
+    if ((slpt_test_and_clear_ad(job->space, gpn, 0) & job->clear) &&
+        !slpt_prepare(job->space, gpn, 1, 0))
+        return HV_STATUS_INSUFFICIENT_MEMORY;
     states[job->call->done] = (uint8_t)slpt_test_and_clear_ad(job->space, gpn, job->clear);
     return HV_STATUS_SUCCESS;
 }

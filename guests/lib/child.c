@@ -6,7 +6,7 @@
 
 #define BATCH 500 /* list elements in one input page, header included */
 
-static bool feed(uint64_t id, uint16_t status)
+bool child_feed(uint64_t id, uint16_t status)
 {
     if (status == HV_STATUS_INSUFFICIENT_MEMORY)
         return child_deposit(id, 1) == HV_STATUS_SUCCESS;
@@ -22,7 +22,7 @@ static uint16_t fed_call(uint64_t id, uint16_t code, const void *input, size_t i
     uint16_t status;
     do
         status = hv_call(code, input, input_size, output, output_size);
-    while (feed(id, status));
+    while (child_feed(id, status));
     return status;
 }
 
@@ -127,7 +127,7 @@ uint16_t child_map(uint64_t id, gpn_t gpn, gpn_t source, uint64_t count, uint32_
         status = hv_call_rep(HVCALL_MAP_GPA_PAGES, &input, sizeof(input), list, sizeof(list[0]),
                              batch, NULL, 0, &completed);
         done += completed * step;
-        if (status != HV_STATUS_SUCCESS && !feed(id, status))
+        if (status != HV_STATUS_SUCCESS && !child_feed(id, status))
             break;
     }
     return status;
@@ -143,7 +143,7 @@ uint16_t child_unmap(uint64_t id, gpn_t gpn, uint64_t count)
         status = hv_call_rep(HVCALL_UNMAP_GPA_PAGES, &input, sizeof(input), NULL, 0, batch, NULL, 0,
                              &completed);
         done += completed;
-        if (status != HV_STATUS_SUCCESS && !feed(id, status))
+        if (status != HV_STATUS_SUCCESS && !child_feed(id, status))
             break;
     }
     return status;
@@ -224,7 +224,7 @@ uint16_t state_page_show(uint64_t id, uint32_t vp, uint16_t type, void **page)
     do
         status =
             state_page_map(id, vp, type, layered ? HV_MAP_LOCATION_PROVIDED : 0, wanted, &location);
-    while (feed(id, status));
+    while (child_feed(id, status));
     if (status == HV_STATUS_SUCCESS)
         *page = identity_map(location << PAGE_SHIFT, PAGE_SIZE);
     return status;

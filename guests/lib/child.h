@@ -14,6 +14,7 @@
  * Where it says "feeds", INSUFFICIENT_MEMORY is answered by depositing one page
  * more and calling again (INSUFFICIENT_ROOT_MEMORY: one for the caller itself).
  */
+bool child_feed(uint64_t id, uint16_t status);       /* that answer: true, call again */
 uint16_t child_create(uint64_t flags, uint64_t *id); /* feeds the caller's own pool */
 uint16_t child_initialize(uint64_t id);              /* feeds */
 uint16_t child_finalize(uint64_t id);
