@@ -52,18 +52,21 @@ static enum msr_result ignore_microcode(struct vp *vp, uint32_t msr, uint64_t va
     return MSR_DONE;
 }
 
-/* Memory types are those at boot. */
+/* Memory types are those at boot. One line says so: who changes one MTRR changes most of them. */
 static enum msr_result ignore_mtrr(struct vp *vp, uint32_t msr, uint64_t value)
 {
+    static bool told;
     uint64_t old;
     if (!rdmsr_safe(msr, &old))
         return MSR_FAULT;
     /* While it changes others, a system switches all of them off for a moment. */
     bool off = msr == MSR_MTRR_DEF_TYPE && !(value & MTRR_ENABLE);
-    if (old != value && !off)
+    if (old != value && !off && !told) {
+        told = true;
         say_warn_of_guest(
             "VP %u changes MTRR 0x%x to 0x%lx: memory types stay as they were at boot", vp->index,
             msr, value);
+    }
     return MSR_DONE;
 }
 
