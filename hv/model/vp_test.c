@@ -74,8 +74,10 @@ static uint64_t advanced(uint64_t rip, unsigned length, bool long_code)
     vp->exact = EXACT_ALL;
     vp->state.rip = rip;
     vp->state.rflags = RFLAGS_FIXED | RFLAGS_RF;
+    vp->state.interrupt_shadow = true; /* STI came before: it covers what is stepped over */
     vp_advance(vp, length);
     assert_int_equal(vp->state.rflags, RFLAGS_FIXED);
+    assert_false(vp->state.interrupt_shadow);
     rip = vp->state.rip;
     free(vp);
     return rip;
